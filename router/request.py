@@ -1,0 +1,203 @@
+"""What a caller asked for, and what comes back: frozen values that every front decodes to and encodes from."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from router.snapshot import Prices
+
+FinishReason = Literal["stop", "length", "abort", "tool_calls"]
+ConstraintKind = Literal["json_schema", "regex", "grammar", "choice", "json_object", "structural_tag"]
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """The form the answer must have. `value` is the schema, pattern or grammar; a tuple of options for `choice`."""
+
+    kind: ConstraintKind
+    value: str | tuple[str, ...] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn. None leaves the choice to the engine."""
+
+    max_tokens: int | None = None
+    min_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    repetition_penalty: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
+    ignore_eos: bool = False
+    include_stop_in_output: bool = False
+    logprobs: int | None = None
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    constraint: Constraint | None = None
+    extra_json: str = ""
+
+    @property
+    def greedy(self) -> bool:
+        return self.temperature == 0
+
+
+@dataclass(frozen=True, slots=True)
+class TextPrompt:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPrompt:
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatPrompt:
+    """`messages_json` is the client's own JSON array of OpenAI messages; the worker applies the chat template."""
+
+    messages_json: bytes
+    tools_json: bytes = b""
+    template_kwargs_json: bytes = b""
+
+
+Prompt = TextPrompt | TokenPrompt | ChatPrompt
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One generation. `deadline` is on the caller's monotonic clock, in seconds; None means none."""
+
+    id: str
+    model: str
+    prompt: Prompt
+    sampling: Sampling = field(default_factory=Sampling)
+    n: int = 1
+    tenant: str = "anonymous"
+    session: str = ""
+    cache_salt: str = ""
+    priority: int = 0
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    token_id: int
+    token: str
+    token_bytes: bytes
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    token_id: int
+    token: str
+    token_bytes: bytes
+    logprob: float
+    top: tuple[Alternative, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens. `cached_tokens` is the part of `prompt_tokens` whose KV the replica already held."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Where a request goes and why."""
+
+    pool: str
+    model: str
+    replica: str
+    reason: str
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """First event of every answer."""
+
+    request_id: str
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some tokens of choice `index`. `finish_reason` is set on the choice's last piece."""
+
+    index: int = 0
+    text: str = ""
+    token_ids: tuple[int, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+    finish_reason: FinishReason | None = None
+    stop_reason: str = ""
+    tool_calls_json: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Last event of every answer: what it used, what it cost, who served it."""
+
+    usage: Usage
+    cost_usd: float
+    decision: Decision
+    resumed: int = 0
+    ttft_s: float = 0.0
+    total_s: float = 0.0
+
+
+Event = Started | Piece | Finished
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """One place the request could go. Tokens are estimates until it runs."""
+
+    decision: Decision
+    cost_usd: float
+    prompt_tokens: int
+    cached_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """One name a caller may ask for, and the pool behind it."""
+
+    name: str
+    pool: str
+    tier: str
+    engine: str
+    simulated: bool
+    ready_replicas: int
+    prices: Prices
+    embeddings: bool = False
+    max_context_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedCall:
+    """Texts to turn into vectors. `deadline` as in Request."""
+
+    id: str
+    model: str
+    texts: tuple[str, ...]
+    dimensions: int | None = None
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """One vector per text, in order."""
+
+    vectors: tuple[tuple[float, ...], ...]
+    prompt_tokens: int
+    decision: Decision
+    cost_usd: float

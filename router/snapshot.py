@@ -1,0 +1,88 @@
+"""The fleet as decisions may see it: frozen pools, and one numpy row per replica. Pure values; `fleet/store.py` makes them.
+
+Replicas of all pools share one set of arrays, ordered pool by pool, so that a decision over a pool is a slice and nothing
+loops over replicas in Python.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Tier = Literal["small", "large", "moe"]
+Ints = NDArray[np.int32]
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """USD per million tokens."""
+
+    input: float = 0.0
+    cached_input: float = 0.0
+    output: float = 0.0
+
+    def cost_usd(self, uncached_tokens: float, cached_tokens: float, output_tokens: float) -> float:
+        return (uncached_tokens * self.input + cached_tokens * self.cached_input + output_tokens * self.output) / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """One model and the replicas that serve it: rows `start` to `stop` of the fleet's arrays."""
+
+    name: str
+    tier: Tier
+    models: tuple[str, ...]
+    prices: Prices
+    start: int
+    stop: int
+    engine: str = ""
+    simulated: bool = False
+    embeddings: bool = False
+    max_context_tokens: int = 0
+    reports_token_ids: bool = True
+    parses_tool_calls: bool = False
+
+    @property
+    def rows(self) -> slice:
+        return slice(self.start, self.stop)
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Every replica at one moment. Arrays are read-only and have one entry per replica.
+
+    version        moves with each topology change: row numbers are valid within one version only
+    in_flight      requests this router has given it and not seen end
+    running, waiting, max_running   as the worker last reported
+    kv_used        0 to 1
+    ready          READY, reachable, not draining, circuit not open
+    age_s          seconds since the worker last reported
+    """
+
+    version: int
+    pools: tuple[Pool, ...]
+    replica_ids: tuple[str, ...]
+    ready: Flags
+    in_flight: Ints
+    running: Ints
+    waiting: Ints
+    max_running: Ints
+    kv_used: Floats
+    age_s: Floats
+
+    def pool(self, name: str) -> Pool | None:
+        return next((pool for pool in self.pools if pool.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """Who pays. `pools` empty means every pool."""
+
+    name: str
+    pools: frozenset[str] = frozenset()
+
+    def may_use(self, pool: str) -> bool:
+        return not self.pools or pool in self.pools

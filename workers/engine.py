@@ -103,6 +103,8 @@ class Delta:
     tool_calls_json: bytes = b""
     draft_tokens: int = 0
     accepted_tokens: int = 0
+    # On the last delta of an engine that reports no token ids: how many tokens the answer has. Else they are counted.
+    completion_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,10 @@ class Engine(Protocol):
         ...
 
     async def ready(self) -> EngineInfo:
-        """Returns once the engine can serve; raises EngineFailed if it never will."""
+        """Returns once the engine can serve; raises EngineFailed if it never will.
+
+        Called again after `generate` raised EngineFailed: whether that was one request's misfortune or the engine's end.
+        """
         ...
 
     async def close(self) -> None:

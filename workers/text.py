@@ -49,6 +49,7 @@ class Speaker:
         self._longest = max(map(len, self._stop), default=0)
         self._tokens = 0
         self._held = ""  # decoded, not emitted: it may be the beginning of a stop string
+        self._searched = 0  # this much of it has been searched: a stop string must end behind it
 
     def feed(self, token_ids: Sequence[int]) -> Spoken:
         """Takes the answer's next tokens; after a stop nothing more may be fed."""
@@ -59,12 +60,13 @@ class Speaker:
             if not new:
                 continue
             self._held += new
-            if stop := self._match():
-                end = self._held.index(stop) + (len(stop) if self._include_stop else 0)
-                out.append(self._held[:end])
+            if found := self._match():
+                at, stop = found
+                out.append(self._held[: at + (len(stop) if self._include_stop else 0)])
                 self._held = ""
                 return Spoken("".join(out), used, stop)
             out.append(self._release())
+            self._searched = len(self._held)
         return Spoken("".join(out), len(token_ids))
 
     def flush(self) -> str:
@@ -72,12 +74,12 @@ class Speaker:
         held, self._held = self._held, ""
         return held
 
-    def _match(self) -> str | None:
-        """The stop string that begins first in the held text."""
+    def _match(self) -> tuple[int, str] | None:
+        """The stop string that begins first in the held text and ends in what the last token added, and where it begins."""
         if self._tokens <= self._min_tokens:
             return None
-        found = [(at, stop) for stop in self._stop if (at := self._held.find(stop)) >= 0]
-        return min(found)[1] if found else None
+        found = ((self._held.find(stop, max(self._searched - len(stop) + 1, 0)), stop) for stop in self._stop)
+        return min(((at, stop) for at, stop in found if at >= 0), default=None)
 
     def _release(self) -> str:
         """Emits all but the longest tail that could grow into a stop string."""
@@ -99,9 +101,12 @@ async def speak(
     `stop_reason` is set ended on a stop token: that token counts, its text does not unless the caller asked for it.
     """
     speaker = Speaker(decoder, sampling.stop, sampling.include_stop_in_output, sampling.min_tokens or 0)
-    speaker.feed(resumed)
+    before = speaker.feed(resumed).stop
     async with aclosing(steps):
         async for step in steps:
+            if before is not None:  # it had ended already; the step is taken for the prompt's token counts
+                yield replace(step, token_ids=(), logprobs=(), text="", finish_reason="stop", stop_reason=before)
+                return
             on_stop_token = step.finish_reason == "stop" and step.stop_reason and not sampling.include_stop_in_output
             said = speaker.feed(step.token_ids[:-1] if on_stop_token else step.token_ids)
             if said.stop is not None:

@@ -1,0 +1,80 @@
+"""The files that `headgate up` writes for the programs it starts, and the environment it gives them. Pure.
+
+Shapes: worker = workers/config.py, router = router/config.py, topology = headgate.v1.TopologySnapshot as JSON.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cli.stack_config import Replica, Stack, StackPool
+from workers.config import VllmEngine
+
+# From SIGTERM to the end of draining, then this long to close the engine, before a program is killed.
+CLOSING_S = 10.0
+
+
+def worker_document(stack: Stack, pool: StackPool, replica: Replica, ready_file: Path) -> dict[str, Any]:
+    return {
+        "listen": "127.0.0.1:0",
+        "models": list(pool.models),
+        "engine": replica.engine.model_dump(mode="json", exclude_unset=True) | {"kind": replica.engine.kind},
+        "drain_s": stack.worker_drain_s,
+        "ready_file": str(ready_file),
+        "exit_with_parent": True,
+    }
+
+
+def router_document(stack: Stack, topology_file: Path) -> dict[str, Any]:
+    (http_host, http_port), (grpc_host, grpc_port) = stack.http, stack.grpc
+    return {
+        **stack.router,
+        "http": {"host": http_host, "port": http_port},
+        "grpc": {"host": grpc_host, "port": grpc_port},
+        "topology": {"file": str(topology_file)},
+    }
+
+
+def topology_document(stack: Stack, addresses: Mapping[str, str], version: int) -> dict[str, Any]:
+    """`addresses` are the workers that serve now, by replica id: the others are left out, so that nothing is sent to them."""
+    return {
+        "version": version,
+        "pools": [
+            {
+                "name": pool.name,
+                "tier": pool.tier,
+                "models": list(pool.models),
+                "prices": pool.prices.model_dump(),
+                "replicas": _replicas(pool, addresses),
+            }
+            for pool in stack.pools
+        ],
+        "tenants": [tenant.model_dump(mode="json") for tenant in stack.tenants],
+    }
+
+
+def _replicas(pool: StackPool, addresses: Mapping[str, str]) -> list[dict[str, Any]]:
+    elsewhere = [(f"{pool.name}-{index}", address) for index, address in enumerate(pool.addresses)]
+    here = [(replica.id, addresses[replica.id]) for replica in pool.replicas if replica.id in addresses]
+    return [{"id": replica_id, "address": address} for replica_id, address in elsewhere + here]
+
+
+def worker_environment(stack: Stack, replica: Replica, cores: int, inherited: Mapping[str, str]) -> dict[str, str]:
+    """What one worker gets on top of what we were started with. What the user has set, in the file or outside, stays."""
+    wanted: dict[str, str] = {}
+    if isinstance(replica.engine, VllmEngine):
+        engines = sum(isinstance(r.engine, VllmEngine) for pool in stack.pools for r in pool.replicas)
+        wanted |= {
+            # Without this every engine on a CPU binds its threads to the same cores.
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+            "VLLM_NO_USAGE_STATS": "1",
+            "DO_NOT_TRACK": "1",
+            "VLLM_LOGGING_LEVEL": "WARNING",
+        }
+        if engines > 1:  # one engine alone knows best
+            wanted["OMP_NUM_THREADS"] = str(max(1, cores // engines))
+        if Path(replica.engine.model).is_dir():
+            wanted |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    else:
+        wanted |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return {key: value for key, value in wanted.items() if key not in inherited} | dict(replica.env)

@@ -1,0 +1,52 @@
+"""What the router remembers of requests that ended: figures for metrics, and for a while which pool answered which request."""
+
+import logging
+from collections import OrderedDict
+
+from router.errors import NotFound, ReplicaLost
+from router.metrics import Metrics
+from router.picking.pipeline import Pick
+from router.request import Finished, Request
+from router.snapshot import Pool, Tenant
+
+REMEMBERED = 10_000
+
+log = logging.getLogger(__name__)
+
+
+class Books:
+    """The ledger that dispatch writes to."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._answered: OrderedDict[str, str] = OrderedDict()
+
+    def started(self) -> None:
+        self._metrics.started()
+
+    def finished(self, request: Request, tenant: Tenant, finished: Finished) -> None:
+        self._answered[request.id] = finished.decision.pool
+        if len(self._answered) > REMEMBERED:
+            self._answered.popitem(last=False)
+        self._metrics.finished(finished, tenant.name, request.model)
+
+    def failed(self, request: Request, tenant: Tenant, code: str) -> None:
+        self._metrics.failed(code, tenant.name, request.model)
+
+    def decided(self, seconds: float) -> None:
+        self._metrics.decided(seconds)
+
+    def resumed(self, request: Request, pool: Pool, pick: Pick, lost: ReplicaLost) -> None:
+        log.warning("request %s: lost replica %s, trying another: %.200s", request.id, pick.replica_id, lost)
+        self._metrics.resumed(pool.name)
+
+    def ended(self) -> None:
+        self._metrics.ended()
+
+    def judged(self, request_id: str, score: float, label: str) -> str:
+        """Counts a caller's verdict; returns the pool it was about. Raises NotFound for a request not answered lately."""
+        pool = self._answered.get(request_id)
+        if pool is None:
+            raise NotFound("no request of this id was answered by this router lately", param="request_id")
+        self._metrics.judged(pool, score, label)
+        return pool

@@ -1,0 +1,103 @@
+"""Settings of the router: one YAML file, parsed once, strictly, before anything is built. Unknown keys fail with their path."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from router.choosing.choose import AutoRule
+from router.picking.registry import PickingConfig
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class ConfigError(Exception):
+    """The settings can't be used; the text names the file and the key."""
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Listen(Strict):
+    """Where a front listens; port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=0, ge=0, le=65535)
+
+
+class TopologySource(Strict):
+    """Where pools, replicas and tenants come from: a file that is watched, or a control plane."""
+
+    file: Path | None = None
+    address: str | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "TopologySource":
+        if (self.file is None) == (self.address is None):
+            raise ValueError("give exactly one of 'file' and 'address'")
+        return self
+
+
+class Limits(Strict):
+    """What one router takes before it says no. Everything a caller can make large has a bound here."""
+
+    max_in_flight: int = Field(default=4096, ge=1)
+    max_connections: int = Field(default=8192, ge=1)
+    max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
+    max_n: int = Field(default=16, ge=1)
+    default_timeout_s: Seconds = 600.0
+    max_timeout_s: Seconds = 3600.0
+
+
+class Failover(Strict):
+    """When a replica is given up, and how often another is tried.
+
+    tries           replicas that one answer may start on, the first included
+    first_token_s   from sending the request to the first message; queueing in the worker counts
+    idle_s          between two messages of one answer
+    embed_s         for one embedding call
+    backoff_s       mean wait before the second try; doubles, with full jitter
+    wait_s          how long an answer that has begun waits for any replica of its pool to be ready
+    circuit_*       faults in a row that open a replica's circuit, and the first and longest time it stays open
+    """
+
+    tries: int = Field(default=4, ge=1, le=16)
+    first_token_s: Seconds = 120.0
+    idle_s: Seconds = 30.0
+    embed_s: Seconds = 60.0
+    backoff_s: Seconds = 0.05
+    wait_s: Seconds = 20.0
+    circuit_faults: int = Field(default=3, ge=1)
+    circuit_open_s: Seconds = 1.0
+    circuit_longest_s: Seconds = 30.0
+
+
+class RouterConfig(Strict):
+    """The whole of it. `unknown_parameters` says what happens to request fields we do not know (docs/parameters.md)."""
+
+    topology: TopologySource
+    http: Listen = Listen(port=8080)
+    grpc: Listen = Listen(port=50051)
+    picking: PickingConfig = PickingConfig()
+    auto: AutoRule = AutoRule()
+    limits: Limits = Limits()
+    failover: Failover = Failover()
+    unknown_parameters: Literal["refuse", "pass"] = "refuse"
+    stale_after_s: Seconds = 10.0
+    drain_s: Seconds = 30.0
+
+
+def load(path: Path) -> RouterConfig:
+    """Reads the file; raises ConfigError with one line per fault."""
+    try:
+        raw: Any = yaml.safe_load(path.read_text())
+        return RouterConfig.model_validate({} if raw is None else raw)
+    except (OSError, UnicodeDecodeError) as fault:
+        raise ConfigError(f"{path}: {fault}") from fault
+    except yaml.YAMLError as fault:
+        raise ConfigError(f"{path}: not YAML: {fault}") from fault
+    except ValidationError as fault:
+        lines = (f"{path}: {'.'.join(map(str, e['loc'])) or '(top)'}: {e['msg']}" for e in fault.errors())
+        raise ConfigError("\n".join(lines)) from fault

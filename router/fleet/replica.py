@@ -1,0 +1,122 @@
+"""What the store holds of one replica, and what follows from its reports. No clock, no I/O."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from router.fleet.breaker import CircuitState
+from router.fleet.specs import Phase, PoolSpec, ReplicaSpec, Report
+from router.snapshot import Pool
+
+# Far above what an engine holds, and far enough below 2**31 that sums of a few such figures fit an int32.
+MOST_REQUESTS = 1_000_000
+
+
+@dataclass(slots=True)
+class Replica:
+    """`row` is its place in the arrays. `told_models`: the misfit that was last logged, so that it is logged once."""
+
+    spec: ReplicaSpec
+    pool: PoolSpec
+    row: int
+    report: Report | None = None
+    reachable: bool = False
+    told_models: tuple[str, ...] | None = None
+
+    @property
+    def fits(self) -> bool:
+        """Whether it serves the model that its pool stands for."""
+        return self.report is not None and self.pool.models[0] in self.report.models
+
+    @property
+    def usable(self) -> bool:
+        return (
+            self.reachable and not self.spec.draining and self.report is not None and self.report.phase == "ready" and self.fits
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaStatus:
+    """One replica for metrics and people. `phase` is the last reported one, "unknown" before the first report."""
+
+    id: str
+    pool: str
+    address: str
+    draining: bool
+    phase: Phase | Literal["unknown"]
+    reachable: bool
+    fits: bool
+    circuit: CircuitState
+    in_flight: int
+    report: Report | None
+
+    @classmethod
+    def of(cls, replica: Replica, circuit: CircuitState, in_flight: int) -> "ReplicaStatus":
+        return cls(
+            id=replica.spec.id,
+            pool=replica.pool.name,
+            address=replica.spec.address,
+            draining=replica.spec.draining,
+            phase=replica.report.phase if replica.report else "unknown",
+            reachable=replica.reachable,
+            fits=replica.fits,
+            circuit=circuit,
+            in_flight=in_flight,
+            report=replica.report,
+        )
+
+
+def believed_requests(count: int) -> int:
+    """A reported number of requests, brought into a range that can't hurt. 0 stays 0: not known."""
+    return min(max(count, 0), MOST_REQUESTS)
+
+
+def believed_share(share: float) -> float:
+    """A reported share, 0 to 1. What is not a number counts as full: nothing is sent for its sake."""
+    if 0.0 <= share <= 1.0:
+        return share
+    return 0.0 if share < 0.0 else 1.0
+
+
+def cache_is_void(before: Report, now: Report) -> bool:
+    """Whether everything the replica had cached is gone."""
+    return before.incarnation != now.incarnation or before.cache_clears_total != now.cache_clears_total
+
+
+def same_abilities(before: Report, now: Report) -> bool:
+    """Whether nothing changed that the pool's own fields follow from. Models first: tuples of one parse rarely differ."""
+    return (
+        before.models == now.models
+        and before.engine == now.engine
+        and before.simulated == now.simulated
+        and before.embeddings == now.embeddings
+        and before.max_context_tokens == now.max_context_tokens
+        and before.reports_token_ids == now.reports_token_ids
+        and before.parses_tool_calls == now.parses_tool_calls
+    )
+
+
+def describe_pool(spec: PoolSpec, start: int, replicas: Sequence[Replica]) -> Pool:
+    """The pool as decisions see it: an ability counts only where every replica has it, being simulated where any is.
+
+    Usable replicas decide; while there are none, those that ever reported, so that the last known answer stays.
+    """
+    stop = start + len(replicas)
+    reports = [r.report for r in replicas if r.usable and r.report] or [r.report for r in replicas if r.report]
+    if not reports:
+        return Pool(spec.name, spec.tier, spec.models, spec.prices, start, stop)
+    contexts = [report.max_context_tokens for report in reports if report.max_context_tokens > 0]
+    return Pool(
+        spec.name,
+        spec.tier,
+        spec.models,
+        spec.prices,
+        start,
+        stop,
+        engine=", ".join(sorted({report.engine for report in reports})),
+        simulated=any(report.simulated for report in reports),
+        embeddings=all(report.embeddings for report in reports),
+        max_context_tokens=min(contexts, default=0),
+        reports_token_ids=all(report.reports_token_ids for report in reports),
+        parses_tool_calls=all(report.parses_tool_calls for report in reports),
+    )

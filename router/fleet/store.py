@@ -1,0 +1,262 @@
+"""The fleet as this router knows it, with one writer: every change goes through a method here, on the event loop's thread.
+
+Hands out frozen views. No method waits or does I/O: `topology.py` and `stats.py` feed it, dispatch counts in it.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+from math import inf
+from random import Random
+
+from router.config import RouterConfig
+from router.errors import ReplicaLost
+from router.fleet.breaker import BreakerRule
+from router.fleet.circuits import Circuits
+from router.fleet.columns import Rows
+from router.fleet.replica import (
+    Replica,
+    ReplicaStatus,
+    believed_requests,
+    believed_share,
+    cache_is_void,
+    describe_pool,
+    same_abilities,
+)
+from router.fleet.specs import PoolSpec, Report, TenantSpec, check, missing_pools
+from router.snapshot import Fleet, Pool
+
+log = logging.getLogger(__name__)
+
+Endpoints = frozenset[tuple[str, str]]
+
+# While nothing else changes, a view is used again for this long: the error of its ages, and of when staleness shows.
+AGE_STEP_S = 0.05
+
+
+class FleetStore:
+    """`clock` gives monotonic seconds. `misfits` counts replicas that were found to serve another model than their pool."""
+
+    def __init__(self, config: RouterConfig, clock: Callable[[], float] = time.monotonic, rng: Random | None = None) -> None:
+        failover = config.failover
+        rule = BreakerRule(failover.circuit_faults, failover.circuit_open_s, failover.circuit_longest_s)
+        self._circuits = Circuits(rule, rng or Random())
+        self._stale_after_s = config.stale_after_s
+        self._clock = clock
+        self._version = 0
+        self._specs: tuple[PoolSpec, ...] = ()
+        self._tenants: tuple[TenantSpec, ...] = ()
+        self._replicas: dict[str, Replica] = {}  # in row order
+        self._ids: tuple[str, ...] = ()
+        self._rows = Rows(0)
+        self._departed: dict[str, int] = {}  # in flight on replicas that left the topology
+        self._pools: tuple[Pool, ...] | None = None
+        self._view: Fleet | None = None
+        self._view_until_s = -inf
+        self._subscribers: list[Callable[[Endpoints], None]] = []
+        self._on_incarnation: list[Callable[[str], None]] = []
+        self.misfits = 0
+
+    # What the router knows
+
+    def view(self) -> Fleet:
+        """The fleet now. The same object until something changes; one that was handed out never does."""
+        now_s = self._clock()
+        if self._view is None or now_s >= self._view_until_s:
+            self._view = self._look(now_s)
+        return self._view
+
+    @property
+    def tenants(self) -> tuple[TenantSpec, ...]:
+        return self._tenants
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """(replica id, address) of every replica in the topology."""
+        return frozenset((replica.spec.id, replica.spec.address) for replica in self._replicas.values())
+
+    def address(self, replica_id: str) -> str:
+        """Raises ReplicaLost when the replica has left the topology."""
+        replica = self._replicas.get(replica_id)
+        if replica is None:
+            raise ReplicaLost(f"replica {replica_id} has left the fleet", at_fault=False)
+        return replica.spec.address
+
+    def replicas(self) -> Iterator[ReplicaStatus]:
+        """Every replica in full, for metrics and people; decisions use `view`."""
+        now_s = self._clock()
+        for replica_id, replica in self._replicas.items():
+            circuit = self._circuits.of(replica_id).state(now_s)
+            yield ReplicaStatus.of(replica, circuit, int(self._rows.in_flight[replica.row]))
+
+    # Who wants to know
+
+    def subscribe(self, callback: Callable[[Endpoints], None]) -> Callable[[], None]:
+        """Calls back with all endpoints after each change of the topology (tenants included). Returns how to end that."""
+        self._subscribers.append(callback)
+        return lambda: self._subscribers.remove(callback)
+
+    def on_incarnation(self, callback: Callable[[str], None]) -> None:
+        """Calls back with a replica's id when what it had cached is void: replaced, cache cleared, moved or gone."""
+        self._on_incarnation.append(callback)
+
+    # Who is there
+
+    def apply_topology(self, pools: Sequence[PoolSpec], tenants: Sequence[TenantSpec], version: int) -> None:
+        """Takes a whole topology, or raises TopologyRefused and keeps the one it has. The same one again changes nothing.
+
+        A replica whose id and address stay keeps all that is known of it. Requests in flight are counted by id whatever
+        happens to the replica, since each of them will be released by that id.
+        """
+        check(pools, tenants)
+        if self._version and (tuple(pools), tuple(tenants)) == (self._specs, self._tenants):
+            return
+        for text in missing_pools(pools, tenants):
+            log.warning("topology: %s", text)
+        before = self.endpoints
+        self._specs, self._tenants = tuple(pools), tuple(tenants)
+        self._version = max(version, self._version + 1)
+        self._place()
+        for replica_id, _ in before - self.endpoints:
+            self._circuits.drop(replica_id)
+            self._forget_cache(replica_id)
+        self._changed(pools=True)
+        for callback in tuple(self._subscribers):
+            callback(self.endpoints)
+
+    def _place(self) -> None:
+        """Gives every replica of the topology its row, carrying over what stays true."""
+        old_replicas, old_rows = self._replicas, self._rows
+        self._departed |= {i: n for i, r in old_replicas.items() if (n := int(old_rows.in_flight[r.row]))}
+        placed = [(pool, spec) for pool in self._specs for spec in pool.replicas]
+        self._replicas, self._rows = {}, Rows(len(placed))
+        for row, (pool, spec) in enumerate(placed):
+            replica = self._replicas[spec.id] = Replica(spec, pool, row)
+            self._rows.in_flight[row] = self._departed.pop(spec.id, 0)
+            old = old_replicas.get(spec.id)
+            if old is not None and old.pool.models[0] == pool.models[0]:
+                replica.told_models = old.told_models
+            if old is not None and old.spec.address == spec.address and old.report is not None:
+                replica.reachable = old.reachable
+                self._note(replica, old.report, float(old_rows.reported_s[old.row]))
+        self._ids = tuple(self._replicas)
+
+    # How they are
+
+    def apply_report(self, replica_id: str, report: Report) -> None:
+        """Takes what a worker says of itself; figures that can't be are brought into range. Unknown replicas are ignored."""
+        replica = self._replicas.get(replica_id)
+        if replica is None:
+            return
+        before, was_usable = replica.report, replica.usable
+        replica.reachable = True
+        self._note(replica, report, self._clock())
+        self._changed(pools=before is None or was_usable != replica.usable or not same_abilities(before, report))
+        if before is not None and cache_is_void(before, report):
+            self._forget_cache(replica_id)
+            if before.incarnation != report.incarnation:
+                self._circuits.renewed(replica_id, self._clock())
+
+    def lost(self, replica_id: str) -> None:
+        """Its watch stream broke: not ready until it reports again."""
+        replica = self._replicas.get(replica_id)
+        if replica is not None and replica.reachable:
+            replica.reachable = False
+            self._rows.usable[replica.row] = False
+            self._changed(pools=True)
+
+    def _note(self, replica: Replica, report: Report, reported_s: float) -> None:
+        replica.report = report
+        row, rows = replica.row, self._rows
+        rows.running[row] = believed_requests(report.running)
+        rows.waiting[row] = believed_requests(report.waiting)
+        rows.max_running[row] = believed_requests(report.max_running)
+        rows.kv_used[row] = believed_share(report.kv_used)
+        rows.reported_s[row] = reported_s
+        rows.usable[row] = replica.usable
+        if report.phase == "ready" and not replica.fits and replica.told_models != report.models:
+            replica.told_models = report.models
+            self.misfits += 1
+            wanted = replica.pool.models[0]
+            log.warning("replica %s serves %s, pool %s wants %s", replica.spec.id, report.models, replica.pool.name, wanted)
+
+    # What this router does with them
+
+    def assume(self, replica_id: str) -> None:
+        """A request is about to be sent: it counts from now on."""
+        self._count(replica_id, 1)
+        self._circuits.sent(replica_id, self._clock())
+
+    def release(self, replica_id: str) -> None:
+        """That request is over, however it ended. Exactly once for each `assume`."""
+        if self._count(replica_id, -1) == 0:
+            self._circuits.idle(replica_id)
+
+    def failed(self, replica_id: str) -> None:
+        """A request failed by the replica's fault."""
+        if replica_id in self._replicas:
+            self._circuits.failed(replica_id, self._clock())
+            self._changed()
+
+    def succeeded(self, replica_id: str) -> None:
+        """A request went well."""
+        if self._circuits.succeeded(replica_id, self._clock()):
+            self._changed()
+
+    def _count(self, replica_id: str, change: int) -> int:
+        """Requests in flight there, after the change."""
+        replica = self._replicas.get(replica_id)
+        before = self._departed.get(replica_id, 0) if replica is None else int(self._rows.in_flight[replica.row])
+        count = before + change
+        if count < 0:
+            log.error("replica %s: more requests released than sent", replica_id)
+            return 0
+        if replica is not None:
+            self._rows.in_flight[replica.row] = count
+            self._changed()
+        elif count:
+            self._departed[replica_id] = count
+        else:
+            self._departed.pop(replica_id, None)
+        return count
+
+    # How it is shown
+
+    def _changed(self, *, pools: bool = False) -> None:
+        self._view = None
+        if pools:
+            self._pools = None
+
+    def _forget_cache(self, replica_id: str) -> None:
+        for callback in self._on_incarnation:
+            callback(replica_id)
+
+    def _look(self, now_s: float) -> Fleet:
+        rows = self._rows
+        age_s = now_s - rows.reported_s.frozen()
+        ready = rows.usable.frozen() & (age_s <= self._stale_after_s)
+        self._view_until_s = now_s + AGE_STEP_S
+        for replica_id, until_s in self._circuits.blocked(now_s):
+            ready[self._replicas[replica_id].row] = False
+            self._view_until_s = min(self._view_until_s, until_s)
+        age_s.flags.writeable = ready.flags.writeable = False
+        return Fleet(
+            version=self._version,
+            pools=self._pools if self._pools is not None else self._describe_pools(),
+            replica_ids=self._ids,
+            ready=ready,
+            in_flight=rows.in_flight.frozen(),
+            running=rows.running.frozen(),
+            waiting=rows.waiting.frozen(),
+            max_running=rows.max_running.frozen(),
+            kv_used=rows.kv_used.frozen(),
+            age_s=age_s,
+        )
+
+    def _describe_pools(self) -> tuple[Pool, ...]:
+        replicas = tuple(self._replicas.values())
+        starts = accumulate((len(spec.replicas) for spec in self._specs), initial=0)
+        pairs = zip(self._specs, starts, strict=False)
+        self._pools = tuple(describe_pool(s, start, replicas[start : start + len(s.replicas)]) for s, start in pairs)
+        return self._pools

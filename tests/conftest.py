@@ -1,0 +1,77 @@
+"""For every test: parts that not every machine has, and a closed door behind the test tools.
+
+A test that needs such a part says so, `@pytest.mark.vllm` or `@pytest.mark.requires("redis")`, and is skipped with the reason
+where the part is missing. HEADGATE_REQUIRE=vllm,redis turns that skip into a failure: CI must not be green because nothing ran.
+"""
+
+import asyncio
+import functools
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.model_store import path_of
+
+ROOT = Path(__file__).resolve().parents[1]
+MODEL = "SmolLM2-135M-Instruct"
+
+# pytest-asyncio asks for "the current loop" when a synchronous test ran first; Python 3.11 then makes one that nobody closes.
+asyncio.set_event_loop(None)
+
+# Where `make` keeps models, also for a pytest that make did not start; nothing may reach for a hub.
+os.environ.setdefault("HEADGATE_HOME", str(ROOT / ".cache"))
+os.environ |= {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+
+
+@functools.cache
+def missing_vllm() -> str:
+    """Why real vLLM cannot run here; empty where it can."""
+    told = ROOT / ".cache" / "vllm-unavailable"
+    if importlib.util.find_spec("vllm") is None:
+        return f"real vLLM is not installed: {told.read_text().strip() if told.exists() else 'run make vllm'}"
+    if path_of(MODEL) is None:
+        return f"the model {MODEL} is not here: run headgate models fetch {MODEL}"
+    return ""
+
+
+# Each says why its part is missing, or nothing.
+PARTS: dict[str, Callable[[], str]] = {"vllm": missing_vllm}
+
+
+def required_parts() -> frozenset[str]:
+    return frozenset(filter(None, (name.strip() for name in os.environ.get("HEADGATE_REQUIRE", "").split(","))))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if unknown := required_parts() - PARTS.keys():
+        raise pytest.UsageError(f"HEADGATE_REQUIRE names {', '.join(sorted(unknown))}; there are: {', '.join(PARTS)}")
+
+
+def parts_of(item: pytest.Item) -> Iterator[str]:
+    for marker in item.iter_markers("requires"):
+        yield from marker.args
+    if item.get_closest_marker("vllm"):
+        yield "vllm"
+
+
+@pytest.hookimpl(tryfirst=True)  # before fixtures that would start the part
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for part in parts_of(item):
+        if reason := PARTS[part]():
+            if part in required_parts():
+                pytest.fail(f"HEADGATE_REQUIRE names {part}, but {reason}", pytrace=False)
+            pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """The folder of the real chat model; for tests marked `vllm`."""
+    folder = path_of(MODEL)
+    if folder is None:
+        pytest.skip(missing_vllm())
+    return folder

@@ -1,0 +1,121 @@
+import json
+
+import pytest
+
+from headgate.v1 import topology_pb2
+from router.fleet.specs import PoolSpec, ReplicaSpec, TenantSpec, Topology, TopologyRefused
+from router.fleet.topology_file import parse
+from router.snapshot import Prices
+
+DIGEST = "0123456789abcdef" * 4
+
+WHOLE = f"""
+version: 3
+pools:
+  - name: small
+    tier: small
+    models: [smollm2, tiny]
+    prices: {{input_usd_per_mtok: 1, cached_input_usd_per_mtok: 0.1, output_usd_per_mtok: 2.5}}
+    replicas:
+      - {{id: small-0, address: "127.0.0.1:7001"}}
+      - {{id: small-1, address: "worker-1:7001", draining: true}}
+tenants:
+  - {{name: acme, key_sha256: [{DIGEST}], pools: [small]}}
+"""
+
+TOPOLOGY = Topology(
+    pools=(
+        PoolSpec(
+            name="small",
+            tier="small",
+            models=("smollm2", "tiny"),
+            prices=Prices(1.0, 0.1, 2.5),
+            replicas=(ReplicaSpec("small-0", "127.0.0.1:7001"), ReplicaSpec("small-1", "worker-1:7001", draining=True)),
+        ),
+    ),
+    tenants=(TenantSpec("acme", (bytes.fromhex(DIGEST),), ("small",)),),
+    version=3,
+)
+
+
+def test_yaml_and_json_say_the_same() -> None:
+    import yaml
+
+    assert parse(WHOLE) == TOPOLOGY
+    assert parse(json.dumps(yaml.safe_load(WHOLE)).encode()) == TOPOLOGY
+
+
+def test_what_may_be_left_out() -> None:
+    pool = PoolSpec("a", "moe", ("m",), Prices(), ())
+    assert parse("pools: [{name: a, tier: moe, models: [m]}]") == Topology((pool,))
+    assert parse("pools: []") == Topology(())
+
+
+def test_the_keys_are_those_of_the_wire() -> None:
+    """A snapshot in protobuf's own JSON, but for the digests, is a valid file."""
+    from google.protobuf.json_format import MessageToDict
+
+    snapshot = topology_pb2.TopologySnapshot(
+        pools=[
+            topology_pb2.Pool(
+                name="small",
+                tier="small",
+                models=["m"],
+                prices={"input_usd_per_mtok": 1.0, "cached_input_usd_per_mtok": 0.5, "output_usd_per_mtok": 2.0},
+                replicas=[topology_pb2.Replica(id="r", address="h:1", draining=True)],
+            )
+        ],
+        tenants=[topology_pb2.Tenant(name="t", pools=["small"])],
+    )
+    document = MessageToDict(snapshot, preserving_proto_field_name=True)
+    document["tenants"][0]["key_sha256"] = [DIGEST]
+    topology = parse(json.dumps(document))
+    assert topology.pools[0].prices == Prices(1.0, 0.5, 2.0)
+    assert topology.pools[0].replicas == (ReplicaSpec("r", "h:1", draining=True),)
+
+
+POOL = "{name: a, tier: small, models: [m]"
+
+
+@pytest.mark.parametrize(
+    ("document", "fault"),
+    [
+        ("", "(top): "),
+        ("[]", "(top): "),
+        ("pools: [", "line 1: not YAML: "),
+        ("pools: \x00", "not YAML: "),
+        ("version: 2026-13-45", "not YAML: "),
+        ("[" * 3000, "not YAML: "),
+        (b"pools: \xff", "not YAML: "),
+        ("tenants: []", "pools: Field required"),
+        ("pools: []\npool: []", "pool: Extra inputs are not permitted"),
+        ("pools: []\nversion: -1", "version: "),
+        ("pools: [{name: a, tier: tiny, models: [m]}]", "pools[0].tier: Input should be 'small', 'large' or 'moe'"),
+        ("pools: [{name: 5, tier: small, models: [m]}]", "pools[0].name: "),
+        ("pools: [{name: a, tier: small, models: []}]", "pools[0].models: "),
+        (f"pools: [{POOL}, prices: {{input_usd_per_mtok: .nan}}}}]", "pools[0].prices.input_usd_per_mtok: "),
+        (f"pools: [{POOL}, prices: {{input: 1}}}}]", "pools[0].prices.input: Extra inputs are not permitted"),
+        (f"pools: [{POOL}, replicas: [{{id: r}}]}}]", "pools[0].replicas[0].address: Field required"),
+        (f"pools: [{POOL}, replicas: [{{id: r, address: 'h:1', draining: 3}}]}}]", "pools[0].replicas[0].draining: "),
+        ("pools: []\ntenants: [{name: t}]", "tenants[0].key_sha256: Field required"),
+        ("pools: []\ntenants: [{name: t, key_sha256: []}]", "tenants[0].key_sha256: "),
+    ],
+)
+def test_faults_are_named_by_the_path_of_their_key(document: str | bytes, fault: str) -> None:
+    with pytest.raises(TopologyRefused) as refused:
+        parse(document)
+    assert str(refused.value).startswith(fault)
+
+
+def test_a_key_given_in_clear_is_refused_and_never_repeated() -> None:
+    with pytest.raises(TopologyRefused) as refused:
+        parse("pools: []\ntenants: [{name: t, key_sha256: [sk-very-secret]}]")
+    assert "tenants[0].key_sha256[0]: " in str(refused.value)
+    assert "64 hex digits" in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+def test_every_fault_is_named() -> None:
+    with pytest.raises(TopologyRefused) as refused:
+        parse("pools: [{name: '', tier: x, models: []}]")
+    assert len(str(refused.value).splitlines()) == 3

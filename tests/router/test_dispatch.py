@@ -1,0 +1,259 @@
+"""The request path on a virtual clock: fakes for the wire, the real decisions."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from router.config import Failover, Limits, RouterConfig, TopologySource
+from router.continuation import Call, Part
+from router.dispatch import Dispatcher
+from router.errors import AnswerLost, DeadlineExceeded, HeadgateError, InvalidRequest, NoReplica, Rejected, ReplicaLost
+from router.fleet.specs import PoolSpec, ReplicaSpec, Report
+from router.fleet.store import FleetStore
+from router.picking.prefix_index import PrefixIndex
+from router.picking.registry import build_pipeline
+from router.request import Event, Finished, Piece, Request, Sampling, Started, TextPrompt
+from router.routing import Routing
+from router.snapshot import Prices, Tenant
+
+ANYONE = Tenant("anyone")
+Script = Callable[[str, Call], AsyncGenerator[Part, None]]
+
+pytestmark = pytest.mark.looptime
+
+
+async def words(address: str, call: Call, count: int = 10) -> AsyncGenerator[Part, None]:
+    """Counts upwards, one token a part, after whatever was resumed."""
+    yield Part(prompt_tokens=100, cached_tokens=40)
+    done = len(call.resume_token_ids)
+    for token in range(done, count):
+        yield Part((token,), f"{token} ", finish_reason="stop" if token == count - 1 else None)
+
+
+def losing(times: int, after: int, fault: HeadgateError | None = None) -> Script:
+    """Loses the first `times` calls after some parts, then answers."""
+    calls: list[str] = []
+
+    async def script(address: str, call: Call) -> AsyncGenerator[Part, None]:
+        calls.append(address)
+        lose = len(calls) <= times
+        given = 0
+        async with aclosing(words(address, call)) as parts:
+            async for part in parts:
+                if lose and given == after:
+                    raise fault or ReplicaLost("gone")
+                given += 1
+                yield part
+
+    return script
+
+
+class Ledger:
+    def __init__(self) -> None:
+        self.running, self.codes, self.done, self.moved = 0, [], [], 0
+
+    def started(self) -> None:
+        self.running += 1
+
+    def finished(self, request: Request, tenant: Tenant, finished: Finished) -> None:
+        self.done.append(finished)
+
+    def failed(self, request: Request, tenant: Tenant, code: str) -> None:
+        self.codes.append(code)
+
+    def decided(self, seconds: float) -> None:
+        assert seconds >= 0
+
+    def resumed(self, request: Request, pool: object, pick: object, lost: ReplicaLost) -> None:
+        self.moved += 1
+
+    def ended(self) -> None:
+        self.running -= 1
+
+
+class World:
+    """A dispatcher over pools of ready replicas, and a scripted wire."""
+
+    def __init__(self, script: Script, replicas: int = 2, **settings: object) -> None:
+        config = RouterConfig(
+            topology=TopologySource(file=Path("none")),
+            failover=Failover(**settings.pop("failover", {})),
+            limits=Limits(**settings.pop("limits", {})),
+        )
+        self.store = FleetStore(config, clock=asyncio.get_running_loop().time, rng=Random(1))
+        self.calls: list[tuple[str, Call]] = []
+        self.open_calls = 0
+        self.ledger = Ledger()
+        self.script = script
+        specs = [ReplicaSpec(f"r{i}", f"127.0.0.1:{7000 + i}") for i in range(replicas)]
+        pool = PoolSpec("small", "small", ("smol",), Prices(1.0, 0.1, 10.0), tuple(specs))
+        self.store.apply_topology([pool], [], 1)
+        for spec in specs:
+            self.report(spec.id)
+        routing = Routing(config.auto, build_pipeline(config.picking), PrefixIndex(), Random(7))
+        self.dispatcher = Dispatcher(self.store, self, routing, self.ledger, config)
+
+    def report(self, replica_id: str, **changes: object) -> None:
+        given = {"incarnation": "1", "phase": "ready", "max_running": 8, "models": ("smol",), "reports_token_ids": True}
+        self.store.apply_report(replica_id, Report(**{**given, **changes}))
+
+    async def generate(self, address: str, call: Call) -> AsyncGenerator[Part, None]:
+        self.calls.append((address, call))
+        self.open_calls += 1
+        try:
+            async with aclosing(self.script(address, call)) as parts:
+                async for part in parts:
+                    yield part
+        finally:
+            self.open_calls -= 1
+
+    async def ask(self, **changes: object) -> list[Event]:
+        request = Request("q", "small", TextPrompt("hello " * 100), Sampling(temperature=0), **changes)
+        return [event async for event in self.dispatcher.generate(request, ANYONE)]
+
+    def is_idle(self) -> bool:
+        return (
+            self.open_calls == self.ledger.running == self.dispatcher.in_flight == int(self.store.view().in_flight.sum()) == 0
+        )
+
+
+def text(events: list[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Piece))
+
+
+WHOLE = "".join(f"{i} " for i in range(10))
+
+
+async def test_an_answer_from_start_to_bill() -> None:
+    world = World(words)
+    events = await world.ask()
+    assert isinstance(events[0], Started)
+    assert text(events) == WHOLE
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    assert (finished.usage.prompt_tokens, finished.usage.cached_tokens, finished.usage.completion_tokens) == (100, 40, 10)
+    assert finished.cost_usd == pytest.approx((60 * 1.0 + 40 * 0.1 + 10 * 10.0) / 1e6)
+    assert finished.decision.pool == "small"
+    assert finished.decision.replica in finished.decision.reason or finished.decision.reason
+    assert world.ledger.done == [finished]
+    assert world.is_idle()
+
+
+@pytest.mark.parametrize("after", range(11))
+async def test_a_replica_lost_at_any_part_does_not_show(after: int) -> None:
+    world = World(losing(1, after))
+    events = await world.ask()
+    assert text(events) == WHOLE
+    assert events[-1].resumed == 1
+    first, second = world.calls
+    assert first[0] != second[0], "the second try goes elsewhere"
+    assert len(second[1].resume_token_ids) == max(after - 1, 0)
+    assert world.is_idle()
+
+
+async def test_a_prompt_that_was_charged_once_stays_charged_once_when_resumed() -> None:
+    world = World(losing(2, 3), replicas=3)
+    finished = (await world.ask())[-1]
+    assert (finished.usage.prompt_tokens, finished.usage.completion_tokens, finished.resumed) == (100, 10, 2)
+
+
+async def test_after_all_tries_an_answer_that_had_begun_is_lost() -> None:
+    world = World(losing(99, 2), failover={"tries": 3})
+    with pytest.raises(AnswerLost, match="3 tries failed"):
+        await world.ask()
+    assert world.ledger.codes == ["answer_lost"]
+    assert world.is_idle()
+
+
+async def test_after_all_tries_an_answer_that_never_began_has_no_replica() -> None:
+    world = World(losing(99, 0), failover={"tries": 2})
+    with pytest.raises(NoReplica):
+        await world.ask()
+    assert world.is_idle()
+
+
+async def test_a_caller_at_fault_is_not_tried_again() -> None:
+    world = World(losing(1, 0, InvalidRequest("top_p: too large", param="top_p")))
+    with pytest.raises(InvalidRequest) as caught:
+        await world.ask()
+    assert caught.value.param == "top_p"
+    assert len(world.calls) == 1
+
+
+async def test_an_answer_under_way_waits_for_its_only_replica_to_come_back() -> None:
+    world = World(losing(1, 4), replicas=1, failover={"wait_s": 20})
+    world.store.lost("r0")
+    world.report("r0")
+    task = asyncio.create_task(world.ask())
+    await asyncio.sleep(0)
+    while not world.ledger.moved:
+        await asyncio.sleep(0.001)
+    world.store.lost("r0")
+    await asyncio.sleep(10)
+    assert not task.done()
+    world.report("r0", incarnation="2")
+    assert text(await task) == WHOLE
+
+
+async def test_a_new_request_does_not_wait_when_nothing_is_ready() -> None:
+    world = World(words, replicas=1)
+    world.store.lost("r0")
+    with pytest.raises(NoReplica) as caught:
+        await world.ask()
+    assert caught.value.retry_after_s
+    assert asyncio.get_running_loop().time() < 0.01
+
+
+async def test_a_caller_who_leaves_frees_everything() -> None:
+    world = World(words)
+    request = Request("q", "small", TextPrompt("hello"), Sampling(temperature=0), n=3)
+    async with aclosing(world.dispatcher.generate(request, ANYONE)) as events:
+        async for event in events:
+            if isinstance(event, Piece):
+                break
+        assert world.open_calls
+    assert world.is_idle()
+
+
+async def test_choices_of_one_request_share_a_pool_and_the_prompt_is_charged_once() -> None:
+    world = World(words)
+    events = await world.ask(n=3)
+    for index in range(3):
+        assert "".join(e.text for e in events if isinstance(e, Piece) and e.index == index) == WHOLE
+    finished = events[-1]
+    assert (finished.usage.prompt_tokens, finished.usage.completion_tokens) == (100, 30)
+    assert sum(isinstance(event, Started) for event in events) == 1
+
+
+async def test_deadline_ends_the_tries() -> None:
+    world = World(losing(99, 1), failover={"tries": 16, "backoff_s": 1.0})
+    with pytest.raises(DeadlineExceeded):
+        await world.ask(deadline=asyncio.get_running_loop().time() + 3.0)
+    assert world.is_idle()
+
+
+async def test_more_than_the_router_takes_is_rejected_with_a_time_to_come_back() -> None:
+    async def never(address: str, call: Call) -> AsyncGenerator[Part, None]:
+        await asyncio.sleep(1000)
+        yield Part()
+
+    world = World(never, limits={"max_in_flight": 1})
+    first = asyncio.create_task(world.ask())
+    await asyncio.sleep(0.01)
+    with pytest.raises(Rejected) as caught:
+        await world.ask()
+    assert caught.value.retry_after_s
+    first.cancel()
+    await asyncio.wait([first])
+    assert world.is_idle()
+
+
+async def test_a_draining_router_takes_nothing_new() -> None:
+    world = World(words)
+    world.dispatcher.draining = True
+    with pytest.raises(NoReplica):
+        await world.ask()

@@ -1,0 +1,138 @@
+"""Pool and replica together, and what the answers teach."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from router.config import RouterConfig, TopologySource
+from router.errors import NoReplica, NotFound
+from router.fleet.specs import PoolSpec, ReplicaSpec, Report
+from router.fleet.store import FleetStore
+from router.picking.prefix_index import PrefixIndex, chain
+from router.picking.registry import build_pipeline
+from router.request import ChatPrompt, Request, Sampling, TextPrompt, TokenPrompt
+from router.routing import Routing, prompt_bytes
+from router.snapshot import Prices, Tenant
+
+ANYONE = Tenant("anyone")
+LONG = TextPrompt("A long system prompt that every request of this application begins with. " * 60)
+
+
+class World:
+    def __init__(self) -> None:
+        config = RouterConfig(topology=TopologySource(file=Path("none")))
+        self.store = FleetStore(config, rng=Random(1))
+        pools = [
+            PoolSpec("small", "small", ("smol",), Prices(1.0, 0.1, 2.0), self._replicas("s", 4)),
+            PoolSpec("large", "large", ("big",), Prices(10.0, 1.0, 20.0), self._replicas("l", 2)),
+        ]
+        self.store.apply_topology(pools, [], 1)
+        for pool in pools:
+            for replica in pool.replicas:
+                report = Report("1", "ready", max_running=8, models=pool.models, max_context_tokens=32_000)
+                self.store.apply_report(replica.id, report)
+        self.routing = Routing(config.auto, build_pipeline(config.picking), PrefixIndex(), Random(7))
+
+    @staticmethod
+    def _replicas(letter: str, count: int) -> tuple[ReplicaSpec, ...]:
+        base = 7000 if letter == "s" else 7100
+        return tuple(ReplicaSpec(f"{letter}{i}", f"127.0.0.1:{base + i}") for i in range(count))
+
+    def place(self, request: Request):  # noqa: ANN201: (plan, pick)
+        fleet = self.store.view()
+        plan = self.routing.plan(request, ANYONE, fleet)
+        pick = self.routing.pick(plan, plan.choices[0].pool, fleet, frozenset())
+        assert pick is not None
+        return plan, pick
+
+
+def ask(model: str = "small", **more: object) -> Request:
+    return Request("q", model, more.pop("prompt", LONG), Sampling(), **more)
+
+
+def test_a_prompt_goes_back_to_the_replica_that_read_it() -> None:
+    world = World()
+    plan, first = world.place(ask())
+    world.routing.learn(plan, first, 1000, 0)
+    assert {world.place(ask())[1].replica_id for _ in range(20)} == {first.replica_id}
+
+
+def test_a_replica_that_reports_nothing_cached_is_believed() -> None:
+    world = World()
+    plan, first = world.place(ask())
+    world.routing.learn(plan, first, 1000, 0)
+    plan, again = world.place(ask())
+    assert again.matched_blocks
+    index = world.routing._index
+    index.correct(plan.prefix, again.replica_id, 0)
+    assert not index.matched(plan.prefix, world.store.view(), plan.choices[0].pool).any()
+
+
+def test_a_replaced_replica_holds_nothing() -> None:
+    world = World()
+    plan, first = world.place(ask())
+    world.routing.learn(plan, first, 1000, 0)
+    world.routing.forget(first.replica_id)
+    assert world.place(ask())[1].matched_blocks == 0
+
+
+def test_a_different_cache_salt_shares_nothing() -> None:
+    world = World()
+    plan, first = world.place(ask(cache_salt="a"))
+    world.routing.learn(plan, first, 1000, 0)
+    assert world.place(ask(cache_salt="b"))[1].matched_blocks == 0
+
+
+def test_a_quote_names_every_pool_best_first_and_a_cached_prompt_is_cheaper() -> None:
+    world = World()
+    fleet = world.store.view()
+    before = world.routing.quote(world.routing.plan(ask("auto", prompt=TextPrompt("hi")), ANYONE, fleet), fleet)
+    assert [quote.decision.pool for quote in before] == ["small", "large"]
+    assert before[0].cost_usd < before[1].cost_usd
+    plan, pick = world.place(ask())
+    cold = world.routing.quote(plan, world.store.view())[0]
+    world.routing.learn(plan, pick, 1000, 0)
+    warm = world.routing.quote(world.place(ask())[0], world.store.view())[0]
+    assert warm.cached_tokens > 0
+    assert warm.cost_usd < cold.cost_usd
+
+
+def test_both_reasons_are_given() -> None:
+    world = World()
+    plan, pick = world.place(ask())
+    decision = world.routing.decision(plan, plan.choices[0].pool, pick)
+    assert decision.reason.startswith("asked for by name; ")
+    assert "score" in decision.reason
+
+
+def test_nobody_ready_says_so() -> None:
+    world = World()
+    for number in range(4):
+        world.store.lost(f"s{number}")
+    fleet = world.store.view()
+    plan = world.routing.plan(ask(), ANYONE, fleet)
+    assert world.routing.pick(plan, plan.choices[0].pool, fleet, frozenset()) is None
+    assert isinstance(world.routing.refusal(plan, plan.choices[0].pool, fleet), NoReplica)
+
+
+def test_no_such_model() -> None:
+    with pytest.raises(NotFound, match="smoll"):
+        World().place(ask("smoll"))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "longer"),
+    [
+        (TextPrompt("x" * 600), TextPrompt("x" * 600 + "y" * 300)),
+        (TokenPrompt(tuple(range(200))), TokenPrompt(tuple(range(300)))),
+        (
+            ChatPrompt(b'[{"role":"user","content":"' + b"x" * 600 + b'"}]'),
+            ChatPrompt(b'[{"role":"user","content":"' + b"x" * 900),
+        ),
+    ],
+)
+def test_a_prompt_that_grows_at_its_end_keeps_its_prefix(prompt: TextPrompt, longer: TextPrompt) -> None:
+    short, long = (chain(prompt_bytes(ask(prompt=each)), "") for each in (prompt, longer))
+    assert len(short) >= 2
+    assert long[:2] == short[:2]

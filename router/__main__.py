@@ -9,6 +9,7 @@ import signal
 import sys
 from pathlib import Path
 from random import Random
+from time import monotonic
 
 import uvloop
 
@@ -19,10 +20,10 @@ from router.embedding import Embedder
 from router.fleet.channels import Channels
 from router.fleet.stats import StatsWatcher
 from router.fleet.store import FleetStore
-from router.fleet.topology import follow_file, follow_stream
+from router.fleet.topology import SourceHealth, follow_file, follow_stream
 from router.fronts.grpc_front import GrpcFront
 from router.fronts.http_front import HttpFront
-from router.metrics import Metrics
+from router.metrics import Metrics, TopologyState
 from router.picking.prefix_index import PrefixIndex
 from router.picking.registry import build_pipeline
 from router.routing import Routing
@@ -40,7 +41,8 @@ async def serve(config: RouterConfig, ready_file: Path | None) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     store = FleetStore(config)
     channels = Channels()
-    metrics = Metrics(store)
+    metrics, health = Metrics(store), SourceHealth()
+    metrics.watch_topology(lambda: TopologyState(health.version, health.age_s(monotonic()), health.connected))
     books = Books(metrics)
     routing = Routing(config.auto, build_pipeline(config.picking), PrefixIndex(), Random())
     store.on_incarnation(routing.forget)
@@ -52,7 +54,7 @@ async def serve(config: RouterConfig, ready_file: Path | None) -> None:
     grpc = GrpcFront(service, config)
     async with asyncio.TaskGroup() as tasks:
         watcher = StatsWatcher(store, channels)
-        background = [tasks.create_task(watcher.run()), tasks.create_task(_follow(config, store))]
+        background = [tasks.create_task(watcher.run()), tasks.create_task(_follow(config, store, health))]
         http_address = await http.start()
         grpc_address = await grpc.start()
         _announce(ready_file, http_address, grpc_address)
@@ -68,11 +70,11 @@ async def serve(config: RouterConfig, ready_file: Path | None) -> None:
     await channels.close()
 
 
-async def _follow(config: RouterConfig, store: FleetStore) -> None:
+async def _follow(config: RouterConfig, store: FleetStore, health: SourceHealth) -> None:
     if config.topology.file is not None:
-        await follow_file(config.topology.file, store)
+        await follow_file(config.topology.file, store, health)
     elif config.topology.address is not None:
-        await follow_stream(config.topology.address, store)
+        await follow_stream(config.topology.address, store, health)
 
 
 def _announce(ready_file: Path | None, http: tuple[str, int], grpc: tuple[str, int]) -> None:

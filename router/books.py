@@ -19,13 +19,13 @@ class Books:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._answered: OrderedDict[str, str] = OrderedDict()
+        self._answered: OrderedDict[str, tuple[str, str]] = OrderedDict()
 
     def started(self) -> None:
         self._metrics.started()
 
     def finished(self, request: Request, tenant: Tenant, finished: Finished) -> None:
-        self._answered[request.id] = finished.decision.pool
+        self._answered[request.id] = (finished.decision.pool, tenant.name)
         if len(self._answered) > REMEMBERED:
             self._answered.popitem(last=False)
         self._metrics.finished(finished, tenant.name, request.model)
@@ -43,10 +43,10 @@ class Books:
     def ended(self) -> None:
         self._metrics.ended()
 
-    def judged(self, request_id: str, score: float, label: str) -> str:
-        """Counts a caller's verdict; returns the pool it was about. Raises NotFound for a request not answered lately."""
-        pool = self._answered.get(request_id)
-        if pool is None:
+    def judged(self, request_id: str, score: float, label: str, tenant: Tenant) -> str:
+        """Counts a caller's verdict; returns the pool it was about. Raises NotFound for what this tenant did not ask lately."""
+        pool, asker = self._answered.get(request_id, ("", ""))
+        if asker != tenant.name:
             raise NotFound("no request of this id was answered by this router lately", param="request_id")
         self._metrics.judged(pool, score, label)
         return pool

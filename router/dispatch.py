@@ -86,6 +86,7 @@ class Dispatcher:
     async def generate(self, request: Request, tenant: Tenant) -> AsyncGenerator[Event, None]:
         """Streams one answer: Started, Pieces of all choices, Finished. Closing it cancels the request in the engines."""
         self._admit()
+        outcome = "cancelled"  # unless something else is known: the caller left
         try:
             job = self._plan(request, tenant)
             async with aclosing(merged([self._choice(job, answer) for answer in job.answers])) as pieces:
@@ -94,13 +95,17 @@ class Dispatcher:
                         job.ttft_s = perf_counter() - job.began_s
                         yield Started(request.id, self._decided(job))
                     yield piece
-            yield self._settle(job, tenant)
+            finished = self._settle(job, tenant)
+            outcome = ""
+            yield finished
         except HeadgateError as fault:
-            self._ledger.failed(request, tenant, fault.code)
+            outcome = fault.code
             raise
         finally:
             self.in_flight -= 1
             self._ledger.ended()
+            if outcome:
+                self._ledger.failed(request, tenant, outcome)
 
     def _plan(self, request: Request, tenant: Tenant) -> Job:
         began = perf_counter()

@@ -69,9 +69,9 @@ class Service:
                 )
         return cards
 
-    def feedback(self, request_id: str, score: float, label: str) -> str:
-        """Counts a verdict; returns the pool it was about. Raises NotFound."""
-        return self._books.judged(request_id, score, label)
+    def feedback(self, request_id: str, score: float, label: str, tenant: Tenant) -> str:
+        """Counts a tenant's verdict on an answer of its own; returns the pool it was about. Raises NotFound."""
+        return self._books.judged(request_id, score, label, tenant)
 
     def ready(self) -> bool:
         """True once at least one replica can answer and the router is not shutting down."""

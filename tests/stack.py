@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,10 @@ class Heard:
 class Stack:
     """One pool named `pool` behind one router. Workers keep their id over a restart, not their port."""
 
-    def __init__(self, folder: Path, engine: dict[str, Any], replicas: int, start_s: float = 30.0) -> None:
+    def __init__(self, folder: Path, engine: dict[str, Any], replicas: int, start_s: float = 30.0, **failover: float) -> None:
         self.folder, self.engine, self.start_s = folder, engine, start_s
+        self.failover = {"wait_s": 2 * start_s, **failover}
+        self.tenants: list[dict[str, Any]] = []
         self.ids = [f"pool/{number}" for number in range(replicas)]
         self.addresses: dict[str, str] = {}
         self.workers: dict[str, Process] = {}
@@ -61,7 +64,7 @@ class Stack:
             "topology": {"file": str(self.folder / "topology.json")},
             "http": {"port": 0},
             "grpc": {"port": 0},
-            "failover": {"wait_s": 2 * self.start_s},
+            "failover": self.failover,
         }
         self.router, ready = await self._spawn("router", "router", config, ["--ready-file", str(self.folder / "router.ready")])
         self.url, self.grpc = f"http://{ready['http']}", ready["grpc"]
@@ -107,7 +110,7 @@ class Stack:
         prices = {"input_usd_per_mtok": 1.0, "cached_input_usd_per_mtok": 0.1, "output_usd_per_mtok": 10.0}
         pool = {"name": "pool", "tier": "small", "models": ["the-model"], "prices": prices, "replicas": replicas}
         fresh = self.folder / "topology.new"
-        fresh.write_text(json.dumps({"pools": [pool]}))
+        fresh.write_text(json.dumps({"pools": [pool], "tenants": self.tenants}))
         fresh.replace(self.folder / "topology.json")
 
     async def kill(self, replica: str) -> None:
@@ -123,6 +126,13 @@ class Stack:
         await asyncio.gather(*self._restarts)
         self._restarts.clear()
 
+    @staticmethod
+    async def events(answer: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]:
+        """The JSON of each server-sent event."""
+        async for line in answer.content:
+            if line.startswith(b"data: {"):
+                yield json.loads(line[6:])
+
     async def chat(self, session: aiohttp.ClientSession, body: dict[str, Any], kill_after: int | None = None) -> Heard:
         """Streams one answer. After `kill_after` events with text, the replica that serves it is killed."""
         heard = Heard()
@@ -131,10 +141,8 @@ class Stack:
             if answer.status != 200:
                 heard.error = {"status": answer.status, "text": await answer.text()}
                 return heard
-            async for line in answer.content:
-                if not line.startswith(b"data: ") or line.startswith(b"data: [DONE]"):
-                    continue
-                heard.take(json.loads(line[6:]))
+            async for event in self.events(answer):
+                heard.take(event)
                 if kill_after is not None and heard.spoken >= kill_after:
                     kill_after = None
                     await self.kill(answer.headers["x-headgate-replica"])

@@ -40,8 +40,8 @@ class InferenceServicer:
         return encode_quotes(self._service.quote(*self._admit(wire, context)))
 
     async def Feedback(self, wire: inference_pb2.FeedbackRequest, context: Context) -> inference_pb2.FeedbackResponse:
-        self._tenant(context)
-        return inference_pb2.FeedbackResponse(pool=self._service.feedback(*decode_feedback(wire)))
+        tenant = self._tenant(context)
+        return inference_pb2.FeedbackResponse(pool=self._service.feedback(*decode_feedback(wire), tenant))
 
     async def ListModels(self, _wire: inference_pb2.ListModelsRequest, context: Context) -> inference_pb2.ListModelsResponse:
         return encode_models(self._service.models(self._tenant(context)))

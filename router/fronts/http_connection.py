@@ -13,30 +13,17 @@ import asyncio
 import logging
 import math
 import socket
-import traceback
 from collections import deque
 from typing import Protocol, cast
 
-from router.fronts.http_message import HttpRequest, Refusal, ServerLimits
+from router.fronts.http_message import HttpRequest, Refusal, ServerLimits, described
 from router.fronts.http_reader import RequestReader
-from router.fronts.http_reply import Reply
+from router.fronts.http_reply import Application, Reply
 
 log = logging.getLogger(__name__)
 
 _NEVER = math.inf
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class Application(Protocol):
-    """What answers requests."""
-
-    async def handle(self, request: HttpRequest, reply: Reply) -> None:
-        """Answers through `reply`. Cancelled when the peer hangs up. What it raises becomes a bare 500."""
-        ...
-
-    def fault_page(self, status: int, message: str) -> bytes:
-        """The JSON body that goes with an error of the protocol itself."""
-        ...
 
 
 class Hub(Protocol):
@@ -215,9 +202,7 @@ class Connection(asyncio.Protocol):
         try:
             await self._hub.application.handle(request, reply)
         except Exception as fault:  # noqa: BLE001 - the last line of defence: one request must not end the server
-            # The exception's text may quote what the caller sent, so only its type and place are logged.
-            place = "".join(traceback.format_tb(fault.__traceback__))
-            log.error("unhandled %s while answering a %s request\n%s", type(fault).__name__, request.method, place)
+            log.error("a %s request: %s", request.method, described(fault))
             if not reply.started:
                 reply.send(500, body=self._hub.application.fault_page(500, "internal error"))
 

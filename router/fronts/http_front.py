@@ -1,12 +1,11 @@
 """The OpenAI-compatible HTTP front: paths → endpoints, and errors → answers. `openai_endpoints.py` holds the endpoints."""
 
 import logging
-import traceback
 from collections.abc import Awaitable, Callable
 
 from router.config import RouterConfig
 from router.errors import HeadgateError
-from router.fronts.http_message import JSON, HttpRequest, ServerLimits
+from router.fronts.http_message import JSON, HttpRequest, ServerLimits, described
 from router.fronts.http_reply import Reply
 from router.fronts.http_server import HttpServer
 from router.fronts.openai_endpoints import Backend, Exchange, OpenAiEndpoints
@@ -69,9 +68,7 @@ class HttpFront:
                 log.error("request %s: %s reached the front", exchange.id, type(error).__name__)
             reply.send(status_of(error), error_headers(error) + exchange.id_line, error_body(error))
         except Exception as fault:  # noqa: BLE001 - a fault of ours must not show its inside to the caller
-            # The exception's text may quote the prompt, so only its type and place are logged.
-            place = "".join(traceback.format_tb(fault.__traceback__))
-            log.error("request %s: unhandled %s\n%s", exchange.id, type(fault).__name__, place)
+            log.error("request %s: %s", exchange.id, described(fault))
             page = fault_page(500, "internal error")
             if reply.started:
                 reply.write(b"data: " + page + b"\n\n")

@@ -1,5 +1,6 @@
 """One HTTP request and the head of one answer, as values. Knows the protocol and nothing of what is asked."""
 
+import traceback
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -81,6 +82,11 @@ class FaultPage(Protocol):
     """Turns a status and a text into the JSON body of an error."""
 
     def __call__(self, status: int, message: str) -> bytes: ...
+
+
+def described(fault: BaseException) -> str:
+    """An unexpected exception for the log: its type and place, not its text, which may quote what a caller sent."""
+    return f"unhandled {type(fault).__name__}\n{''.join(traceback.format_tb(fault.__traceback__))}"
 
 
 def path_of(url: bytes) -> str:

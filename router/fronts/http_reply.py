@@ -138,3 +138,15 @@ class Reply:
             self._pending_bytes = 0
         if out or tail:
             self._wire.write(out + tail)
+
+
+class Application(Protocol):
+    """What answers requests."""
+
+    async def handle(self, request: HttpRequest, reply: Reply) -> None:
+        """Answers through `reply`. Cancelled when the peer hangs up. What it raises becomes a bare 500."""
+        ...
+
+    def fault_page(self, status: int, message: str) -> bytes:
+        """The JSON body that goes with an error of the protocol itself."""
+        ...

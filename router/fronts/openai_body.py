@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import orjson
 
-from router.fronts.openai_kinds import InvalidType, InvalidValue, MissingParameter, UnknownParameter
+from router.fronts.openai_faults import InvalidType, InvalidValue, MissingParameter, UnknownParameter
 from router.fronts.openai_parameters import Api, rows
 
 _APIS: tuple[Api, ...] = ("chat", "completions", "embeddings")

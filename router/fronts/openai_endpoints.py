@@ -18,8 +18,9 @@ from router.errors import HeadgateError, NotFound
 from router.fronts.http_message import JSON, HttpRequest
 from router.fronts.http_reply import Reply
 from router.fronts.openai_answer import Answer
-from router.fronts.openai_errors import NotJson, error_body
-from router.fronts.openai_kinds import InvalidValue, Number
+from router.fronts.openai_errors import error_body
+from router.fronts.openai_faults import InvalidValue, NotJson
+from router.fronts.openai_kinds import Number
 from router.fronts.openai_request import (
     Call,
     Caller,
@@ -53,7 +54,7 @@ class Backend(Protocol):
     async def embed(self, call: EmbedCall, tenant: Tenant) -> Embedding: ...
     def quote(self, request: Request, tenant: Tenant) -> list[Quote]: ...
     def models(self, tenant: Tenant) -> list[ModelCard]: ...
-    def feedback(self, request_id: str, score: float, label: str) -> str: ...
+    def feedback(self, request_id: str, score: float, label: str, tenant: Tenant) -> str: ...
     def ready(self) -> bool: ...
     @property
     def draining(self) -> bool: ...
@@ -139,9 +140,9 @@ class OpenAiEndpoints:
         exchange.send(body)
 
     async def feedback(self, exchange: Exchange) -> None:
-        self._tenant(exchange.request)
+        tenant = self._tenant(exchange.request)
         request_id, score, label = read_feedback(_json_body(exchange.request))
-        pool = self._backend.feedback(request_id, score, label)
+        pool = self._backend.feedback(request_id, score, label, tenant)
         exchange.send({"object": "headgate.feedback", "request_id": request_id, "pool": pool})
 
     async def _generate(self, exchange: Exchange, tenant: Tenant, call: Call) -> None:

@@ -16,13 +16,7 @@ from router.errors import (
     Unauthenticated,
 )
 from router.fronts.http_message import JSON
-
-
-class NotJson(InvalidRequest):
-    """The body is of a kind that is not read here."""
-
-    code = "unsupported_media_type"
-
+from router.fronts.openai_faults import NotJson
 
 # Class → HTTP status and OpenAI's `type`. A class not listed is an internal error.
 _STATUS: dict[type[HeadgateError], tuple[int, str]] = {

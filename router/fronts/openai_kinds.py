@@ -1,7 +1,7 @@
 """What a request parameter may hold: each kind checks a JSON value and says the same as JSON Schema.
 
-`check` returns the value in the form the router keeps it, or raises one of the errors below with the parameter's name. Texts of
-errors never quote the value: it may be the caller's prompt.
+`check` returns the value in the form the router keeps it, or raises a fault with the parameter's name. Texts of faults never
+quote the value: it may be the caller's prompt.
 """
 
 import math
@@ -11,31 +11,11 @@ from typing import Any, Protocol
 
 import orjson
 
-from router.errors import InvalidRequest
+from router.fronts.openai_faults import InvalidType, InvalidValue, UnknownParameter, UnsupportedParameter
 
 Schema = dict[str, Any]
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
-
-
-class InvalidType(InvalidRequest):
-    code = "invalid_type"
-
-
-class InvalidValue(InvalidRequest):
-    code = "invalid_value"
-
-
-class MissingParameter(InvalidRequest):
-    code = "missing_required_parameter"
-
-
-class UnknownParameter(InvalidRequest):
-    code = "unknown_parameter"
-
-
-class UnsupportedParameter(InvalidRequest):
-    code = "unsupported_parameter"
 
 
 class Kind(Protocol):
@@ -145,7 +125,7 @@ class Texts:
 
     def check(self, value: object, name: str) -> tuple[str, ...]:
         if self.lone and isinstance(value, str):
-            value = [value]
+            return (Text(self.each).check(value, name),)
         if not isinstance(value, list):
             raise InvalidType(f"{name} must be {'a string or ' if self.lone else ''}a list of strings", param=name)
         if len(value) > self.high:

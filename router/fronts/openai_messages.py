@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from router.fronts.openai_kinds import InvalidType, InvalidValue, Schema, Text, UnsupportedParameter
+from router.fronts.openai_faults import InvalidType, InvalidValue, UnsupportedParameter
+from router.fronts.openai_kinds import Schema, Text
 
 MAX_MESSAGES = 4096
 MAX_TOOLS = 128

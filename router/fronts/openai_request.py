@@ -9,16 +9,8 @@ from secrets import token_hex
 from typing import Any, Literal
 
 from router.fronts.openai_body import Given, json_object, parameters
-from router.fronts.openai_kinds import (
-    InvalidValue,
-    MissingParameter,
-    Number,
-    Text,
-    UnknownParameter,
-    UnsupportedParameter,
-    as_json,
-    object_json,
-)
+from router.fronts.openai_faults import InvalidValue, MissingParameter, UnknownParameter, UnsupportedParameter
+from router.fronts.openai_kinds import Number, Text, as_json, object_json
 from router.fronts.openai_messages import names_a_tool
 from router.fronts.openai_special import MAX_PROMPTS
 from router.request import ChatPrompt, Constraint, EmbedCall, Prompt, Request, Sampling, TextPrompt

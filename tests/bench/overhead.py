@@ -3,7 +3,7 @@
     make bench NAME=overhead
 
 CPU is the run time of the router's process tree divided by requests: the figure to trust on a busy machine. The worker is a
-real `python -m workers` process with the simulated engine and no step time, so nothing waits for a model. Requests are 2 KB
+real `python -m workers` process with the simulated engine at 2 ms a step, so each token is a message of its own. Requests are 2 KB
 chats with 64 shared prefixes. Latency is the client's own view, on a machine that client, router and worker share.
 """
 
@@ -30,6 +30,7 @@ from tests.bench.report import Report
 from tests.stack import Stack
 
 SEED = 3
+JSON = {"content-type": "application/json"}
 TOKENS = 32
 WORDS = (
     "the",
@@ -106,15 +107,17 @@ class Clients:
         body = {"model": "pool", "messages": [{"role": "user", "content": text}], "max_tokens": tokens, "temperature": 0}
         body["ignore_eos"] = True
         began = time.perf_counter()
-        async with self.session.post(self.url, data=orjson.dumps(body)) as answer:
+        async with self.session.post(self.url, data=orjson.dumps(body), headers=JSON) as answer:
             said = orjson.loads(await answer.read())
+        if "error" in said:
+            raise RuntimeError(said["error"]["message"])
         return time.perf_counter() - began, said["usage"]["completion_tokens"]
 
     async def http_stream(self, text: str, tokens: int) -> tuple[float, int]:
         body = {"model": "pool", "messages": [{"role": "user", "content": text}], "max_tokens": tokens, "temperature": 0}
         body |= {"ignore_eos": True, "stream": True, "stream_options": {"include_usage": True}}
         began, first, last = time.perf_counter(), 0.0, b""
-        async with self.session.post(self.url, data=orjson.dumps(body)) as answer:
+        async with self.session.post(self.url, data=orjson.dumps(body), headers=JSON) as answer:
             async for chunk in answer.content.iter_any():
                 first = first or time.perf_counter() - began
                 last = last[-4096:] + chunk
@@ -177,7 +180,7 @@ def show(report: Report, label: str, clients: int, load: Load, routed: bool) -> 
 
 async def bench(requests: int, folder: Path) -> None:
     report = Report("overhead", "What the router adds to a request", SEED)
-    engine = {"kind": "simulated", "profile": "instant"}
+    engine = {"kind": "simulated", "profile": {"base_s": 0.002}, "max_running": 128}
     async with Stack(folder, engine, replicas=1) as stack, aiohttp.ClientSession() as session:
         assert stack.router is not None
         clients, pid = Clients(stack, session), stack.router.pid

@@ -16,6 +16,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -85,7 +86,7 @@ class Report:
     def finish(self, console: Console | None = None) -> Path:
         """Prints the table and returns the path of the JSON file, which holds the same figures unrounded."""
         machine = describe_machine()
-        self._print(console or Console(), machine)
+        self._print(console or Console(width=None if sys.stdout.isatty() else 140), machine)
         self.out_dir.mkdir(parents=True, exist_ok=True)
         path = self.out_dir / f"{self.name}.json"
         record = {
@@ -106,16 +107,17 @@ class Report:
     def _print(self, console: Console, machine: dict[str, Figure]) -> None:
         columns = list(dict.fromkeys(name for row in self.rows for name in row.figures))
         table = Table(title=self.title, title_justify="left")
-        table.add_column("")
+        table.add_column("", min_width=24)
         for name in columns:
             table.add_column(name.replace("_", " "), justify="right")
         for row in self.rows:
-            label = row.label if row.kind == "measured" else f"{row.label} [published: {row.source}]"
+            label = row.label if row.kind == "measured" else f"{row.label} (published)"
             table.add_row(label.replace("[", r"\["), *(_shown(row.figures.get(name)) for name in columns))
         console.print(table)
         for aim in self.aims:
             console.print(_shown_aim(aim), markup=False)
-        for text in self.notes:
+        sources = [f"{row.label}: published, not measured here: {row.source}" for row in self.rows if row.source]
+        for text in (*sources, *self.notes):
             console.print(f"· {text}", markup=False)
         where = f"{machine['cpu']}, {machine['cores']} cores, load {machine['load_1min']}"
         console.print(f"{where}; seed {self.seed}; commit {describe_commit()}; bench-out/{self.name}.json", markup=False)

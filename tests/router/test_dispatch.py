@@ -217,6 +217,7 @@ async def test_a_caller_who_leaves_frees_everything() -> None:
                 break
         assert world.open_calls
     assert world.is_idle()
+    assert world.ledger.codes == ["cancelled"]
 
 
 async def test_choices_of_one_request_share_a_pool_and_the_prompt_is_charged_once() -> None:

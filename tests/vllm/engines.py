@@ -2,11 +2,12 @@
 
 import warnings
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from workers.config import VllmEngine
+from workers.engine import Chat
 from workers.engines.vllm_engine import Vllm
 
 
@@ -26,3 +27,19 @@ async def running(settings: VllmEngine) -> AsyncIterator[Vllm]:
         yield engine
     finally:
         await engine.close()
+
+
+async def vllms_own(engine: Vllm, prompt: str | Chat, **sampling: Any) -> Any:
+    """vLLM's CompletionOutput for the same prompt: decoded by vLLM, from one call of its own."""
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+
+    llm = engine._starting.result()._llm  # type: ignore[union-attr]
+    given: Any = {"prompt": prompt} if isinstance(prompt, str) else None
+    if isinstance(prompt, Chat):
+        tokenizer = llm.get_tokenizer()
+        ids = tokenizer.apply_chat_template(prompt.messages, add_generation_prompt=True, return_dict=False)
+        given = {"prompt_token_ids": ids}
+    params = SamplingParams(temperature=0.0, output_kind=RequestOutputKind.FINAL_ONLY, **sampling)
+    async with aclosing(llm.generate(given, params, f"own-{id(params)}")) as outputs:
+        return [output async for output in outputs][-1].outputs[0]

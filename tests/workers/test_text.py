@@ -4,7 +4,7 @@ import codecs
 from collections.abc import AsyncGenerator, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.engine import Delta, Sampling
@@ -41,6 +41,7 @@ texts = st.text(ALPHABET, max_size=40)
 stops = st.lists(st.text(ALPHABET, min_size=1, max_size=5), max_size=4)
 
 
+@settings(deadline=None)
 @given(texts, stops, st.booleans(), st.data())
 def test_any_grouping_says_the_same(text: str, stop: list[str], include: bool, data: st.DataObject) -> None:
     speaker, ids, said, found = Speaker(Bytes(), stop, include), ids_of(text), "", None
@@ -52,6 +53,7 @@ def test_any_grouping_says_the_same(text: str, stop: list[str], include: bool, d
     assert (said, found) == expected(text, stop, include)
 
 
+@settings(deadline=None)
 @given(texts, stops, st.booleans(), st.data())
 def test_any_seam_says_the_same(text: str, stop: list[str], include: bool, data: st.DataObject) -> None:
     ids = ids_of(text)
@@ -66,6 +68,7 @@ def test_any_seam_says_the_same(text: str, stop: list[str], include: bool, data:
     assert (said, after.stop) == expected(text, stop, include)
 
 
+@settings(deadline=None)
 @given(texts, stops)
 def test_no_more_is_held_back_than_could_become_a_stop_string(text: str, stop: list[str]) -> None:
     speaker = Speaker(Bytes(), stop)

@@ -73,7 +73,7 @@ class FakeDispatcher:
             ModelCard("asleep", "asleep", "large", "vllm", False, 0, PRICES, embeddings=True),
         ]
 
-    def feedback(self, request_id: str, score: float, label: str) -> str:
+    def feedback(self, request_id: str, score: float, label: str, tenant: Tenant) -> str:
         if request_id == "never-asked":
             raise NotFound("no such request", param="request_id")
         self.judged.append((request_id, score, label))

@@ -144,7 +144,7 @@ class FakeDispatcher:
             ModelCard("org/model", "large", "large", "simulated", True, 2, prices),
         ]
 
-    def feedback(self, request_id: str, score: float, label: str) -> str:
+    def feedback(self, request_id: str, score: float, label: str, tenant: Tenant) -> str:
         if request_id == "unknown":
             raise NotFound("no answer with that id is remembered", param="request_id")
         return "small"

@@ -43,6 +43,20 @@ async def streamed(channel: grpc.aio.Channel, wires: Iterable[oip.ModelInferRequ
     return [answer async for answer in oip_grpc.GRPCInferenceServiceStub(channel).ModelStreamInfer(iter(wires), timeout=20)]
 
 
+@pytest.mark.parametrize(
+    ("message", "numbers"),
+    [
+        ("ModelInferRequest", "model_name=1 model_version=2 id=3 parameters=4 inputs=5 outputs=6 raw_input_contents=7"),
+        ("ModelInferResponse", "model_name=1 model_version=2 id=3 parameters=4 outputs=5 raw_output_contents=6"),
+        ("InferParameter", "bool_param=1 int64_param=2 string_param=3 double_param=4 uint64_param=5"),
+        ("ModelStreamInferResponse", "error_message=1 infer_response=2"),
+    ],
+)
+def test_field_numbers_are_the_published_ones(message: str, numbers: str) -> None:
+    fields = oip.DESCRIPTOR.message_types_by_name[message].fields
+    assert " ".join(f"{field.name}={field.number}" for field in fields) == numbers
+
+
 async def test_an_answer_comes_whole_with_what_it_cost() -> None:
     async with serving(fake := FakeDispatcher()) as channel:
         stub = oip_grpc.GRPCInferenceServiceStub(channel)

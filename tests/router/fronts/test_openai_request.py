@@ -121,7 +121,7 @@ WRONG: list[tuple[str, object, str]] = [
     ("max_tokens", 2**40, "max_tokens"),
     ("stop", [1], "stop[0]"),
     ("stop", [""], "stop[0]"),
-    ("stop", "", "stop[0]"),
+    ("stop", "", "stop"),
     ("stop", ["a"] * 17, "stop"),
     ("stop", ["a" * 1025], "stop[0]"),
     ("stop", {"a": 1}, "stop"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import jsonschema_rs  # schemathesis brings it
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.engine import InvalidGeneration
@@ -34,6 +34,7 @@ SCHEMAS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: json.dumps(schema)[:40])
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**64 - 1))
 def test_every_document_is_valid(schema: dict[str, Any], seed: int) -> None:
     jsonschema_rs.validate(schema, json.loads(document(json.dumps(schema), seed)))

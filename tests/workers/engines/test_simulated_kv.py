@@ -1,7 +1,7 @@
 """The block pool against a slow, obvious model of it, and the promises that the engine relies on."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.engines.simulated_kv import KvPool, block_hash
@@ -84,6 +84,7 @@ def test_nothing_is_taken_from_those_that_run() -> None:
     assert pool.used == 1.0
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 2), st.integers(1, 12)), max_size=40))
 def test_blocks_are_never_lost_nor_shared_by_mistake(orders: list[tuple[bool, int, int]]) -> None:
     pool = KvPool(8, BLOCK)

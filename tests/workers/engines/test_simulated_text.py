@@ -1,6 +1,6 @@
 """The tokenizer is reversible; what may follow what always leads to whole characters."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.engines.simulated_text import (
@@ -16,6 +16,7 @@ from workers.engines.simulated_text import (
 )
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_decoding_gives_the_text_back(text: str) -> None:
     ids = encode(text)
@@ -25,6 +26,7 @@ def test_decoding_gives_the_text_back(text: str) -> None:
     assert "".join(map(decoder.step, ids)) == text
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, VOCABULARY - 1)))
 def test_any_tokens_decode(ids: list[int]) -> None:
     decoder = Decoder()
@@ -37,6 +39,7 @@ def test_ordinary_text_takes_fewer_tokens_than_characters() -> None:
     assert len(encode(text)) < len(text) / 3
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 1000), min_size=1, max_size=60), st.booleans())
 def test_characters_that_are_begun_are_finished(choices: list[int], verb_spoken: bool) -> None:
     last, unfinished, ids = SIMULATED, b"", [SIMULATED]

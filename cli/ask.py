@@ -64,7 +64,7 @@ def _print_answer(stream: Iterable[inference_pb2.GenerateResponse], notes: Conso
             text = safe.feed(response.delta.text)
             sys.stdout.write(text)
             sys.stdout.flush()
-            ended_line = text.endswith("\n") if text else ended_line and not text
+            ended_line = text.endswith("\n") if text else ended_line
         elif response.HasField("finished"):
             finished = response.finished
     if not ended_line:

@@ -23,8 +23,8 @@ _ANALYSIS = (
 )
 _CITY_SCHEMA = {
     "type": "object",
-    "properties": {"city": {"type": "string", "maxLength": 20}, "is_capital": {"type": "boolean"}},
-    "required": ["city", "is_capital"],
+    "properties": {"city": {"type": "string", "maxLength": 20}, "country": {"type": "string", "maxLength": 20}},
+    "required": ["city", "country"],
     "additionalProperties": False,
 }
 
@@ -55,13 +55,19 @@ PROMPTS = (
     DemoPrompt(
         "a city as JSON",
         "a JSON schema, kept by the engine",
-        "Name a city in Japan and say whether it is the capital. Answer as JSON.",
+        "What is the capital of France? Answer as JSON with the city and its country.",
         "http",
         model="small",
         max_tokens=64,
         json_schema=_CITY_SCHEMA,
     ),
     DemoPrompt("handbook: flood", "a long prompt", _HANDBOOK + "What is done first in a flood?", "http stream", model="small"),
-    DemoPrompt("handbook: drought", "same beginning: cached", _HANDBOOK + "Who waters at night?", "http stream", model="small"),
+    DemoPrompt(
+        "handbook: summary",
+        "same beginning: cached",
+        _HANDBOOK + "Sum the handbook up in one sentence.",
+        "http stream",
+        model="small",
+    ),
     DemoPrompt("a haiku", "a pool by its name", "Write a haiku about a river.", "grpc", model="moe"),
 )

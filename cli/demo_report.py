@@ -73,34 +73,29 @@ def engine(answer: Answer) -> Text:
 def decisions(asked: Sequence[Asked], width: int) -> Table:
     """The table at the end: a row per prompt, and the sum of what they cost."""
     wide = width >= _WIDE_COLUMNS
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_footer=True, footer_style="bold")
-    table.add_column("prompt", footer="together", overflow="ellipsis", no_wrap=True, max_width=20)
-    if wide:
-        table.add_column("via", no_wrap=True)
-    table.add_column("pool", no_wrap=True)
-    if wide:
-        table.add_column("model", overflow="ellipsis", no_wrap=True, max_width=22)
-    table.add_column("engine", no_wrap=True)
-    table.add_column("in (cached)", justify="right", no_wrap=True)
-    table.add_column("out", justify="right", no_wrap=True)
-    table.add_column("1st token", justify="right", no_wrap=True)
-    total = sum(answer.cost_usd for _, answer in asked)
-    table.add_column("USD", footer=usd(total), justify="right", no_wrap=True)
-    if wide:
-        table.add_column("why", overflow="fold")
+    table = _empty_table(wide, usd(sum(answer.cost_usd for _, answer in asked)))
     for prompt, answer in asked:
         # Why this pool; why this replica of it stands in the answer's own block.
         why = printable(answer.reason).partition(";")[0]
         tokens = f"{answer.prompt_tokens} ({answer.cached_tokens})"
-        cells: list[str | Text] = [
-            prompt.title,
-            *([answer.via] if wide else []),
-            answer.pool,
-            *([answer.model] if wide else []),
-            engine(answer),
-        ]
-        cells += [tokens, str(answer.output_tokens), f"{answer.ttft_s * 1000:.0f} ms", usd(answer.cost_usd)]
-        table.add_row(*cells, *([why] if wide else []))
+        figures = (tokens, str(answer.output_tokens), f"{answer.ttft_s * 1000:.0f} ms", usd(answer.cost_usd))
+        if wide:
+            table.add_row(prompt.title, answer.via, answer.pool, answer.model, engine(answer), *figures, why)
+        else:
+            table.add_row(prompt.title, answer.pool, engine(answer), *figures)
+    return table
+
+
+def _empty_table(wide: bool, total_usd: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_footer=True, footer_style="bold")
+    table.add_column("prompt", footer="together", overflow="ellipsis", no_wrap=True, max_width=20)
+    for heading in ("via", "pool", "model", "engine") if wide else ("pool", "engine"):
+        table.add_column(heading, overflow="ellipsis", no_wrap=True, max_width=22)
+    for heading in ("in (cached)", "out", "1st token"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("USD", footer=total_usd, justify="right", no_wrap=True)
+    if wide:
+        table.add_column("why", overflow="fold")
     return table
 
 

@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import random
+import site
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ class RunningStack:
     def failing(self, failures: int) -> Supervised | None:
         """A program that ended this many times in a row without having served for long; None when there is none."""
         programs = (self._router, *self._workers.values())
-        return next((each for each in programs if each.state.failures >= failures), None)
+        return next((each for each in programs if each.state.failures >= failures and each.state.phase != "ready"), None)
 
     def runs_vllm(self, pool: str) -> bool:
         return any(isinstance(r.engine, VllmEngine) for each in self.stack.pools if each.name == pool for r in each.replicas)
@@ -110,7 +111,7 @@ class RunningStack:
     def _changed(self) -> None:
         if self.endpoints is None and self._router.state.phase == "ready":
             said = self._router.state.said
-            self.endpoints = Endpoints(str(said["http"]), str(said["grpc"]))
+            self.endpoints = Endpoints(_whole_address(said["http"]), _whole_address(said["grpc"]))
             # A port taken as "any free one" is kept for the router's next life: clients know it now.
             self.stack = self.stack.on_ports(_port(self.endpoints.http), _port(self.endpoints.grpc))
             self._write_router()
@@ -159,11 +160,18 @@ def _module(name: str, config: Path, *more: str) -> tuple[str, ...]:
 def _surroundings() -> dict[str, str]:
     """What every program needs: to find our packages, and to reach the others past any proxy (gRPC takes `http_proxy` for
     this machine's own addresses too)."""
-    packages = (str(Path(package.__path__[0]).parent) for package in (cli, headgate))
+    installed = {*site.getsitepackages(), site.getusersitepackages()}
+    packages = (folder for each in (cli, headgate) if (folder := str(Path(each.__path__[0]).parent)) not in installed)
     listed = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     direct = ",".join(filter(None, [listed, "127.0.0.1", "localhost", "::1"]))
     path = os.pathsep.join(dict.fromkeys(filter(None, [*packages, os.environ.get("PYTHONPATH", "")])))
     return {"no_proxy": direct, "NO_PROXY": direct, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def _whole_address(said: str) -> str:
+    """host:port as a URL needs it: an IPv6 host in brackets."""
+    host, _, port = said.rpartition(":")
+    return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else said
 
 
 def _port(address: str) -> int:

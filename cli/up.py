@@ -28,6 +28,8 @@ def up(file: Path, http_port: int | None, grpc_port: int | None, ready_file: Pat
     if stack.http == stack.grpc and stack.http[1] != 0:
         todo = f"choose another with {HTTP.flag} or {GRPC.flag}"
         raise CommandError(f"HTTP and gRPC cannot share port {stack.http[1]}", todo=todo, exit_code=2)
+    if ready_file is not None:
+        _clear(ready_file)
     check_free(HTTP, stack.http)
     check_free(GRPC, stack.grpc)
     try:
@@ -35,7 +37,17 @@ def up(file: Path, http_port: int | None, grpc_port: int | None, ready_file: Pat
             asyncio.run(_serve(stack, Path(folder), ready_file))
     finally:
         if ready_file is not None:
-            ready_file.unlink(missing_ok=True)
+            for left in (ready_file, ready_file.with_name(ready_file.name + ".new")):
+                left.unlink(missing_ok=True)
+
+
+def _clear(ready_file: Path) -> None:
+    """Whoever waits for the file must not find the last run's; and better now than in a minute if it can't be written."""
+    try:
+        ready_file.unlink(missing_ok=True)
+        ready_file.with_name(ready_file.name + ".new").touch()
+    except OSError as fault:
+        raise CommandError(f"--ready-file {ready_file}: cannot be written: {fault.strerror}", exit_code=2) from fault
 
 
 def describe(stack: Stack) -> str:
@@ -56,10 +68,9 @@ async def _serve(stack: Stack, folder: Path, ready_file: Path | None) -> None:
     status = StatusLines(log)
     running = RunningStack(stack, folder, log, on_change=lambda: status.show(running))
     stopper.watch(running, log)
-    announcing = asyncio.create_task(_announce(running, log, ready_file), name="announces readiness")
-    try:
+    async with asyncio.TaskGroup() as group:
+        announcing = group.create_task(_announce(running, log, ready_file), name="announces readiness")
         await running.run()
-    finally:
         announcing.cancel()
     log.ours("stopped")
 

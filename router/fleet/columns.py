@@ -37,7 +37,7 @@ class Column(Generic[Scalar]):
 class Rows:
     """Every figure the store keeps for `size` replicas. `reported_s` is -inf until a replica reports.
 
-    usable   reachable, READY, staying, and serving what its pool serves; `ready` in the view is this, fresh and not broken
+    usable   as Replica.usable; `ready` in the view is this, freshly reported, and its circuit not open
     """
 
     __slots__ = ("in_flight", "kv_used", "max_running", "reported_s", "running", "usable", "waiting")

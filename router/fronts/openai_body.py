@@ -22,7 +22,6 @@ class Given:
     front: dict[str, Any] = field(default_factory=dict)
     sampling: dict[str, Any] = field(default_factory=dict)
     request: dict[str, Any] = field(default_factory=dict)
-    template: dict[str, Any] = field(default_factory=dict)
     engine: dict[str, Any] = field(default_factory=dict)
 
     def required(self, name: str) -> Any:
@@ -40,7 +39,6 @@ def parameters(body: bytes, api: Api, unknown: Literal["refuse", "pass"]) -> Giv
         "front": given.front,
         "sampling": given.sampling,
         "request": given.request,
-        "template": given.template,
         "engine": given.engine,
     }
     strangers = 0

@@ -6,7 +6,6 @@ A null means the same as leaving the parameter out. Where a parameter goes:
     front      read by `openai_request.py`
     sampling   the field of router.request.Sampling
     request    the field of router.request.Request
-    template   a variable of the chat template
     engine     handed to the engine under its own name, unless it holds `default`; an engine that does not know it refuses
     hint       accepted, without effect on the answer
     refused    only values that ask for nothing are accepted
@@ -34,7 +33,7 @@ from router.fronts.openai_kinds import (
 )
 
 Api = Literal["chat", "completions", "embeddings"]
-Goes = Literal["front", "sampling", "request", "template", "engine", "hint", "refused"]
+Goes = Literal["front", "sampling", "request", "engine", "hint", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +135,10 @@ _TOOLS = (
 )
 
 _TEMPLATE = (
-    Parameter("add_generation_prompt", _FLAG, "template", _CHAT),
-    Parameter("continue_final_message", _FLAG, "template", _CHAT, note="not with `add_generation_prompt`"),
-    Parameter("documents", Mappings(1024), "template", _CHAT),
-    Parameter(
-        "reasoning_effort",
-        Word(("none", "minimal", "low", "medium", "high", "xhigh", "max")),
-        "template",
-        _CHAT,
-        note="also sets `enable_thinking` unless `chat_template_kwargs` does, as vLLM has it",
-    ),
+    Parameter("add_generation_prompt", _FLAG, "engine", _CHAT),
+    Parameter("continue_final_message", _FLAG, "engine", _CHAT, default=False, note="not with `add_generation_prompt`"),
+    Parameter("documents", Mappings(1024), "engine", _CHAT),
+    Parameter("reasoning_effort", Word(("none", "minimal", "low", "medium", "high", "xhigh", "max")), "engine", _CHAT),
     Parameter("chat_template_kwargs", Mapping(), "front", _CHAT, note="without `chat_template` and `tokenize`"),
 )
 

@@ -189,19 +189,16 @@ def _tools(given: Given) -> bytes:
 
 
 def _template(given: Given) -> bytes:
-    """JSON of the chat template's variables."""
+    """JSON of the chat template's own variables; settles how the prompt ends."""
+    engine = given.engine
+    # Both at once make no sense, and an engine begins a new message unless it is told not to.
+    if engine.get("continue_final_message") and engine.setdefault("add_generation_prompt", False):
+        raise InvalidValue("continue_final_message excludes add_generation_prompt", param="continue_final_message")
     own: dict[str, Any] = given.front.get("chat_template_kwargs", {})
-    as_json(own, "chat_template_kwargs")
     for name in ("chat_template", "tokenize"):
         if name in own:
             raise UnsupportedParameter(f"chat_template_kwargs.{name} is not supported", param=f"chat_template_kwargs.{name}")
-    named = given.template
-    # Both at once make no sense; a template that is told neither would begin a new message.
-    if named.get("continue_final_message") and named.setdefault("add_generation_prompt", False):
-        raise InvalidValue("continue_final_message excludes add_generation_prompt", param="continue_final_message")
-    if "reasoning_effort" in named and "enable_thinking" not in own:
-        named["enable_thinking"] = named["reasoning_effort"] != "none"
-    return object_json({**own, **named}) if own or named else b""
+    return as_json(own, "chat_template_kwargs") if own else b""
 
 
 def _call(prompts: list[Prompt], given: Given, form: Form, caller: Caller, sampling: Sampling) -> Call:

@@ -60,7 +60,6 @@ _GOES = {
     "front": "read by Headgate",
     "sampling": "sampling",
     "request": "routing",
-    "template": "chat template",
     "engine": "the engine",
     "hint": "accepted, no effect",
     "refused": "refused",

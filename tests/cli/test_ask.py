@@ -84,7 +84,7 @@ def test_explained(router: tuple[FakeRouter, str], capsys: pytest.CaptureFixture
     said = re.sub(r"\s+", " ", capsys.readouterr().err)
     for part in (
         "→ small smol",
-        "large big (simulated)",
+        "large big simulated",
         "0.000400",
         "12 in (8 cached), 5 out",
         "first token 41 ms",

@@ -6,8 +6,9 @@ import pytest
 from rich.console import Console
 
 from cli.board import board
+from cli.errors import CommandError
 from cli.router_page import Page, parse, quantile
-from cli.top import frame
+from cli.top import frame, top
 
 PAGE = """
 headgate_router_ready_endpoints{name="small"} 2.0
@@ -85,6 +86,12 @@ def test_a_frame_fits_its_screen(width: int) -> None:
     assert max(map(len, lines)) <= width
     assert re.search(r"small\s+2\s+3\s+1\.5", captured.get())
     assert "…" not in captured.get()
+
+
+def test_nobody_there() -> None:
+    with pytest.raises(CommandError, match="no router's metrics at http") as caught:
+        top("127.0.0.1:1", 0.2, once=True)
+    assert "headgate up" in caught.value.todo
 
 
 def test_a_frame_of_an_idle_router() -> None:

@@ -46,7 +46,7 @@ def test_once_answers_everything_and_says_what_is_simulated(tmp_path: Path) -> N
         assert re.search(rf"^{prompt.title} .* simulated ", done.stdout, re.MULTILINE)
     assert re.search(r"^dam, canal or pumps .* large ", done.stdout, re.MULTILINE)
     assert re.search(r"^merge two lists .* moe ", done.stdout, re.MULTILINE)
-    cached = re.search(r"^handbook: drought .* \d+ \((\d+)\) ", done.stdout, re.MULTILINE)
+    cached = re.search(r"^handbook: summary .* \d+ \((\d+)\) ", done.stdout, re.MULTILINE)
     assert cached is not None
     assert int(cached[1]) > 100
     assert (tmp_path / ".cache" / "headgate" / "logs" / "demo.log").exists()

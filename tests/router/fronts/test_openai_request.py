@@ -315,17 +315,14 @@ def test_tools_and_their_choice() -> None:
     assert sampling(tool_choice="none").extra_json == ""
 
 
-def test_template_variables() -> None:
-    prompt = (
-        chat(chat_template_kwargs={"a": 1}, reasoning_effort="none", documents=[{"text": "d"}], continue_final_message=True)
-        .requests[0]
-        .prompt
-    )
-    assert isinstance(prompt, ChatPrompt)
-    assert orjson.loads(prompt.template_kwargs_json) == {
-        "a": 1,
-        "reasoning_effort": "none",
-        "enable_thinking": False,
+def test_how_the_prompt_is_rendered() -> None:
+    request = chat(
+        chat_template_kwargs={"a": 1}, reasoning_effort="low", documents=[{"text": "d"}], continue_final_message=True
+    ).requests[0]
+    assert isinstance(request.prompt, ChatPrompt)
+    assert orjson.loads(request.prompt.template_kwargs_json) == {"a": 1}
+    assert orjson.loads(request.sampling.extra_json) == {
+        "reasoning_effort": "low",
         "documents": [{"text": "d"}],
         "continue_final_message": True,
         "add_generation_prompt": False,

@@ -31,13 +31,13 @@ GrpcPort = Annotated[int | None, typer.Option(help="gRPC port; 0 takes a free on
 
 @app.command()
 def up(
-    file: Annotated[Path, typer.Option("--file", "-f", help="What to run.")] = DEFAULT_FILE,
+    file: Annotated[Path, typer.Option("--file", "-f", help="The pools, tenants and settings to run.")] = DEFAULT_FILE,
     http_port: HttpPort = None,
     grpc_port: GrpcPort = None,
     ready_file: Annotated[Path | None, typer.Option(help="Write the addresses here, as JSON, once every pool answers.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Only check the file.")] = False,
 ) -> None:
-    """Run a router and its workers on this machine, from a headgate.yaml."""
+    """Run a router and its workers on this machine."""
     from cli.up import up as run_up
 
     run_up(file, http_port, grpc_port, ready_file, check=check)
@@ -78,7 +78,7 @@ def demo(
     http_port: HttpPort = None,
     grpc_port: GrpcPort = None,
 ) -> None:
-    """Three pools on this machine, a handful of real prompts, every decision explained."""
+    """Start three pools here and send real prompts."""
     from cli.demo import demo as run_demo
 
     run_demo(http_port, grpc_port, once=once)

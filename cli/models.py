@@ -19,14 +19,14 @@ def show_list() -> None:
         table.add_column(heading, no_wrap=True)
     table.add_column("context", justify="right", no_wrap=True)
     table.add_column("download", justify="right", no_wrap=True)
-    table.add_column("what it is", overflow="fold")
     models = model_store.list_models()
     for model in models:
         size = f"{model.package.size_bytes / _MB:.0f} MB"
-        table.add_row(model.name, "yes" if model.path else "no", model.licence, f"{model.context_tokens}", size, model.summary)
+        table.add_row(model.name, "yes" if model.path else "no", model.licence, f"{model.context_tokens}", size)
     console.print(table)
     for model in models:
-        print(f"{model.name}: {model.path}" if model.path else f"bring it here: headgate models fetch {model.name}")
+        where = f"it is in {model.path}" if model.path else f"bring it here: headgate models fetch {model.name}"
+        print(f"\n{model.name}: {model.summary}\n{where}")
 
 
 def fetch(name: str) -> None:

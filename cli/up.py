@@ -77,7 +77,7 @@ async def _serve(stack: Stack, folder: Path, ready_file: Path | None) -> None:
 
 async def _announce(running: RunningStack, log: Log, ready_file: Path | None) -> None:
     endpoints = await running.until_ready()
-    log.ours(f"ready: http {endpoints.url}/v1 (metrics: {endpoints.url}/metrics), grpc {endpoints.grpc}")
+    log.ours(f"ready: OpenAI HTTP {endpoints.url}/v1 · gRPC {endpoints.grpc} · {endpoints.url}/metrics")
     log.ours(f'try: headgate ask "What is the capital of France?" --address {endpoints.grpc}')
     if ready_file is not None:
         write_ready_file(ready_file, endpoints, running)

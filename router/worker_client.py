@@ -5,6 +5,7 @@ Closing the generator cancels the call, and with it the request in the engine.
 
 import asyncio
 from collections.abc import AsyncGenerator
+from itertools import count
 from typing import Any
 
 import grpc
@@ -52,6 +53,8 @@ class WorkerClient:
     def __init__(self, channels: Channels, failover: Failover) -> None:
         self._channels = channels
         self._failover = failover
+        # Callers may choose request ids, so they may repeat; what an engine is told never does.
+        self._serial = count()
 
     async def generate(self, address: str, call: Call) -> AsyncGenerator[Part, None]:
         """Streams one answer. Raises ReplicaLost, InvalidRequest or DeadlineExceeded."""
@@ -59,7 +62,7 @@ class WorkerClient:
         left_s = None if deadline is None else deadline - asyncio.get_running_loop().time()
         if left_s is not None and left_s <= 0:
             raise DeadlineExceeded("the request's time is up")
-        stream = WorkerStub(self._channels.get(address)).Generate(_encode(call), timeout=left_s)
+        stream = WorkerStub(self._channels.get(address)).Generate(_encode(call, next(self._serial)), timeout=left_s)
         patience_s = self._failover.first_token_s
         try:
             while True:
@@ -108,10 +111,10 @@ def _lost(fault: grpc.aio.AioRpcError, deadline: float | None) -> HeadgateError:
     return ReplicaLost(f"{code.name}: {text}")
 
 
-def _encode(call: Call) -> wire.WorkerGenerateRequest:
+def _encode(call: Call, serial: int) -> wire.WorkerGenerateRequest:
     request = call.request
     message = wire.WorkerGenerateRequest(
-        request_id=f"{request.id}/{call.index}",
+        request_id=f"{request.id}/{call.index}/{serial}",
         model=call.model,
         sampling=_encode_sampling(call.sampling),
         resume_token_ids=call.resume_token_ids,

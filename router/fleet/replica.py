@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 from router.fleet.breaker import CircuitState
@@ -14,13 +15,17 @@ MOST_REQUESTS = 1_000_000
 
 @dataclass(slots=True)
 class Replica:
-    """`row` is its place in the arrays. `told_models`: the misfit that was last logged, so that it is logged once."""
+    """`row` is its place in the arrays. `told_models`: the misfit that was last logged, so that it is logged once.
+
+    usable   reachable, READY, staying, and serving what its pool serves; kept by `judge`
+    """
 
     spec: ReplicaSpec
     pool: PoolSpec
     row: int
     report: Report | None = None
     reachable: bool = False
+    usable: bool = False
     told_models: tuple[str, ...] | None = None
 
     @property
@@ -28,11 +33,11 @@ class Replica:
         """Whether it serves the model that its pool stands for."""
         return self.report is not None and self.pool.models[0] in self.report.models
 
-    @property
-    def usable(self) -> bool:
-        return (
-            self.reachable and not self.spec.draining and self.report is not None and self.report.phase == "ready" and self.fits
-        )
+    def judge(self) -> bool:
+        """Works out `usable` anew, after anything it follows from has changed."""
+        ready = self.report is not None and self.report.phase == "ready"
+        self.usable = self.reachable and not self.spec.draining and ready and self.fits
+        return self.usable
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ class ReplicaStatus:
 
 def believed_requests(count: int) -> int:
     """A reported number of requests, brought into a range that can't hurt. 0 stays 0: not known."""
-    return min(max(count, 0), MOST_REQUESTS)
+    return count if 0 <= count <= MOST_REQUESTS else (0 if count < 0 else MOST_REQUESTS)
 
 
 def believed_share(share: float) -> float:
@@ -93,6 +98,15 @@ def same_abilities(before: Report, now: Report) -> bool:
         and before.max_context_tokens == now.max_context_tokens
         and before.reports_token_ids == now.reports_token_ids
         and before.parses_tool_calls == now.parses_tool_calls
+    )
+
+
+def describe_pools(specs: Sequence[PoolSpec], replicas: Sequence[Replica]) -> tuple[Pool, ...]:
+    """`replicas` in row order: those of the first pool, then those of the second, …"""
+    stops = tuple(accumulate(len(spec.replicas) for spec in specs))
+    starts = (0, *stops)
+    return tuple(
+        describe_pool(spec, start, replicas[start:stop]) for spec, start, stop in zip(specs, starts, stops, strict=False)
     )
 
 

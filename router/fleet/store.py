@@ -6,7 +6,6 @@ Hands out frozen views. No method waits or does I/O: `topology.py` and `stats.py
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate
 from math import inf
 from random import Random
 
@@ -21,7 +20,7 @@ from router.fleet.replica import (
     believed_requests,
     believed_share,
     cache_is_void,
-    describe_pool,
+    describe_pools,
     same_abilities,
 )
 from router.fleet.specs import PoolSpec, Report, TenantSpec, check, missing_pools
@@ -163,7 +162,7 @@ class FleetStore:
         replica = self._replicas.get(replica_id)
         if replica is not None and replica.reachable:
             replica.reachable = False
-            self._rows.usable[replica.row] = False
+            self._rows.usable[replica.row] = replica.judge()
             self._changed(pools=True)
 
     def _note(self, replica: Replica, report: Report, reported_s: float) -> None:
@@ -174,7 +173,7 @@ class FleetStore:
         rows.max_running[row] = believed_requests(report.max_running)
         rows.kv_used[row] = believed_share(report.kv_used)
         rows.reported_s[row] = reported_s
-        rows.usable[row] = replica.usable
+        rows.usable[row] = replica.judge()
         if report.phase == "ready" and not replica.fits and replica.told_models != report.models:
             replica.told_models = report.models
             self.misfits += 1
@@ -234,6 +233,8 @@ class FleetStore:
 
     def _look(self, now_s: float) -> Fleet:
         rows = self._rows
+        if self._pools is None:
+            self._pools = describe_pools(self._specs, tuple(self._replicas.values()))
         age_s = now_s - rows.reported_s.frozen()
         ready = rows.usable.frozen() & (age_s <= self._stale_after_s)
         self._view_until_s = now_s + AGE_STEP_S
@@ -243,7 +244,7 @@ class FleetStore:
         age_s.flags.writeable = ready.flags.writeable = False
         return Fleet(
             version=self._version,
-            pools=self._pools if self._pools is not None else self._describe_pools(),
+            pools=self._pools,
             replica_ids=self._ids,
             ready=ready,
             in_flight=rows.in_flight.frozen(),
@@ -253,10 +254,3 @@ class FleetStore:
             kv_used=rows.kv_used.frozen(),
             age_s=age_s,
         )
-
-    def _describe_pools(self) -> tuple[Pool, ...]:
-        replicas = tuple(self._replicas.values())
-        starts = accumulate((len(spec.replicas) for spec in self._specs), initial=0)
-        pairs = zip(self._specs, starts, strict=False)
-        self._pools = tuple(describe_pool(s, start, replicas[start : start + len(s.replicas)]) for s, start in pairs)
-        return self._pools

@@ -1,6 +1,6 @@
 """The gRPC front: one grpc.aio server for headgate.v1.Inference, the Open Inference Protocol, health and reflection.
 
-Owns the server's life. What the services do is in `grpc_inference.py` and `oip_front.py`; what calls share, in `grpc_calls.py`.
+Owns the server's life. What the services do is in `grpc/inference.py` and `oip_front.py`; what calls share, in `grpc/calls.py`.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ from grpc_reflection.v1alpha.reflection import aio as reflection
 from headgate.oip.v2 import grpc_predict_v2_pb2, grpc_predict_v2_pb2_grpc
 from headgate.v1 import inference_pb2, inference_pb2_grpc
 from router.config import RouterConfig
-from router.fronts.grpc_calls import GuardedServer
-from router.fronts.grpc_health import HealthServicer
-from router.fronts.grpc_inference import InferenceServicer
+from router.fronts.grpc.calls import GuardedServer
+from router.fronts.grpc.health import HealthServicer
+from router.fronts.grpc.inference import InferenceServicer
 from router.fronts.oip_front import OipServicer
 
 if TYPE_CHECKING:

@@ -1,16 +1,16 @@
-"""The OpenAI-compatible HTTP front: paths → endpoints, and errors → answers. `openai_endpoints.py` holds the endpoints."""
+"""The OpenAI-compatible HTTP front: paths → endpoints, and errors → answers. `openai/endpoints.py` holds the endpoints."""
 
 import logging
 from collections.abc import Awaitable, Callable
 
 from router.config import RouterConfig
 from router.errors import HeadgateError
-from router.fronts.http_message import JSON, HttpRequest, ServerLimits, described
-from router.fronts.http_reply import Reply
-from router.fronts.http_server import HttpServer
-from router.fronts.openai_endpoints import Backend, Exchange, OpenAiEndpoints
-from router.fronts.openai_errors import error_body, error_headers, fault_page, status_of
-from router.fronts.openapi import document
+from router.fronts.http.message import JSON, HttpRequest, ServerLimits, described
+from router.fronts.http.reply import Reply
+from router.fronts.http.server import HttpServer
+from router.fronts.openai.endpoints import Backend, Exchange, OpenAiEndpoints
+from router.fronts.openai.errors import error_body, error_headers, fault_page, status_of
+from router.fronts.openai.openapi import document
 
 log = logging.getLogger(__name__)
 

@@ -1,11 +1,11 @@
 """The Open Inference Protocol v2 (inference.GRPCInferenceService), mapped to text generation as other LLM servers map it.
 
-    in    text_input BYTES [1], optional streaming BOOL [1]; sampling as request parameters (`oip_parameters.py`)
-    out   text_output and finish_reason BYTES, one element per choice (`oip_reply.py`)
+    in    text_input BYTES [1], optional streaming BOOL [1]; sampling as request parameters (`oip/parameters.py`)
+    out   text_output and finish_reason BYTES, one element per choice (`oip/reply.py`)
 
 ModelInfer answers whole. ModelStreamInfer takes any number of requests on one stream, answers them in order, each in pieces as
 tokens come, or whole where `streaming` is false; a request that fails is told as `error_message` and the next one is served.
-Errors are raised; `grpc_calls.py` gives them their status.
+Errors are raised; `grpc/calls.py` gives them their status.
 """
 
 # ruff: noqa: N802 - methods bear the names of the proto
@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING
 from headgate.oip.v2 import grpc_predict_v2_pb2 as oip
 from router.config import RouterConfig
 from router.errors import HeadgateError, NotFound
-from router.fronts.grpc_calls import Context
-from router.fronts.grpc_errors import REQUEST_ID
-from router.fronts.grpc_request import LONGEST_ID_CHARS, Caller, name, read_caller, request_id, session
-from router.fronts.oip_parameters import read_parameters
-from router.fronts.oip_reply import OUTPUTS, VERSION, Form, conclude, failure, metadata, response
-from router.fronts.oip_tensors import read_tensors
+from router.fronts.grpc.calls import Context
+from router.fronts.grpc.errors import REQUEST_ID
+from router.fronts.grpc.request import LONGEST_ID_CHARS, Caller, name, read_caller, request_id, session
+from router.fronts.oip.parameters import read_parameters
+from router.fronts.oip.reply import OUTPUTS, VERSION, Form, conclude, failure, metadata, response
+from router.fronts.oip.tensors import read_tensors
 from router.fronts.sampling_rules import fault
 from router.request import Finished, ModelCard, Piece, Request, TextPrompt
 from router.snapshot import Tenant

@@ -3,8 +3,8 @@
     make bench NAME=overhead
 
 CPU is the run time of the router's process tree divided by requests: the figure to trust on a busy machine. The worker is a
-real `python -m workers` process with the simulated engine at 2 ms a step, so each token is a message of its own. Requests are 2 KB
-chats with 64 shared prefixes. Latency is the client's own view, on a machine that client, router and worker share.
+real `python -m workers` process with the simulated engine at 2 ms a step, so each token is a message of its own. Requests are
+2 KB chats with 64 shared prefixes. Latency is the client's own view, on a machine that client, router and worker share.
 """
 
 import argparse

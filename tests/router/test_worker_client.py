@@ -7,7 +7,6 @@ from typing import Any
 
 import grpc
 import pytest
-from router.fleet.channels import Channels
 
 from headgate.v1 import generation_pb2 as gen
 from headgate.v1 import worker_pb2 as wire
@@ -15,6 +14,7 @@ from headgate.v1.worker_pb2_grpc import WorkerServicer, add_WorkerServicer_to_se
 from router.config import Failover
 from router.continuation import Call, Part
 from router.errors import DeadlineExceeded, HeadgateError, InvalidRequest, ReplicaLost
+from router.fleet.channels import Channels
 from router.request import ChatPrompt, Constraint, EmbedCall, Request, Sampling, TextPrompt, TokenPrompt
 from router.worker_client import WorkerClient
 
@@ -104,7 +104,9 @@ async def test_everything_asked_for_reaches_the_worker() -> None:
         await parts_of(client, address, asked)
         await parts_of(client, address, call(prompt=TokenPrompt((1, 2))))
     got, ids = fake.asked
-    assert (got.request_id, got.model, got.tenant, got.cache_salt, got.priority) == ("q/0", "the-model", "t", "s", -2)
+    assert (got.model, got.tenant, got.cache_salt, got.priority) == ("the-model", "t", "s", -2)
+    assert got.request_id.startswith("q/0/")
+    assert got.request_id != ids.request_id, "callers may repeat an id, engines must not see it twice"
     assert got.chat.messages_json == prompt.messages_json
     assert got.sampling.HasField("temperature")
     assert got.sampling.HasField("seed")

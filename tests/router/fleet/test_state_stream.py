@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import grpc
 import pytest
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -170,6 +171,19 @@ async def test_pings_and_settings_are_acknowledged() -> None:
         writer.write(frame(7, 0, 0, (2**31 - 1).to_bytes(4, "big") + bytes(4)) + data(b"still here") + frame(1, 5, 1))
 
     assert await ends_with(ask) == ([b"still here"], "the worker ended the stream")
+
+
+def test_it_runs_on_the_loop_that_the_router_runs_on() -> None:
+    async def speak(reader: Reader, writer: Writer) -> None:
+        writer.write(data(b"a") + frame(1, 5, 1))
+
+    assert uvloop.run(ends_with(speak)) == ([b"a"], "the worker ended the stream")
+
+    async def nobody() -> None:
+        with pytest.raises(OSError, match="refused"):
+            await follow("127.0.0.1:1", WATCH, b"", print)
+
+    uvloop.run(nobody())
 
 
 @pytest.mark.parametrize(

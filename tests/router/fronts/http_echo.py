@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from router.fronts.http_message import HttpRequest, ServerLimits
-from router.fronts.http_reply import Reply
-from router.fronts.http_server import HttpServer
+from router.fronts.http.message import HttpRequest, ServerLimits
+from router.fronts.http.reply import Reply
+from router.fronts.http.server import HttpServer
 from tests.router.fronts.http_fakes import RawClient, raw_client
 
 QUICK = ServerLimits(

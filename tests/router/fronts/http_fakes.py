@@ -18,8 +18,8 @@ from router.errors import (
     Rejected,
     Unauthenticated,
 )
+from router.fronts.http.message import ServerLimits
 from router.fronts.http_front import HttpFront
-from router.fronts.http_message import ServerLimits
 from router.request import (
     Alternative,
     Decision,

@@ -10,7 +10,7 @@ import pytest
 from headgate.v1 import generation_pb2, inference_pb2
 from router.config import Limits
 from router.errors import InvalidRequest
-from router.fronts.grpc_request import Caller, decode_feedback, decode_request, decode_sampling
+from router.fronts.grpc.request import Caller, decode_feedback, decode_request, decode_sampling
 from router.request import ChatPrompt, Constraint, Request, Sampling, TokenPrompt
 from router.snapshot import Tenant
 

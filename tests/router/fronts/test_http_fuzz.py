@@ -17,8 +17,8 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 
-from router.fronts.http_message import ServerLimits
-from router.fronts.openapi import document
+from router.fronts.http.message import ServerLimits
+from router.fronts.openai.openapi import document
 from tests.router.fronts.http_fakes import FakeDispatcher, RawClient, chat, post, raw_client, serving
 
 Sent = tuple[str, bytes]

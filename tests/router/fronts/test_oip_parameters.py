@@ -6,7 +6,7 @@ import pytest
 
 from headgate.oip.v2 import grpc_predict_v2_pb2 as oip
 from router.errors import InvalidRequest
-from router.fronts.oip_parameters import Parameters, read_parameters
+from router.fronts.oip.parameters import Parameters, read_parameters
 from router.request import Constraint, Sampling
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from headgate.oip.v2 import grpc_predict_v2_pb2 as oip
 from router.errors import InvalidRequest
-from router.fronts.oip_tensors import read_tensors
+from router.fronts.oip.tensors import read_tensors
 
 TEXT = {"name": "text_input", "datatype": "BYTES", "shape": [1], "contents": {"bytes_contents": [b"hello"]}}
 FLAG = {"name": "streaming", "datatype": "BOOL", "shape": [1], "contents": {"bool_contents": [True]}}

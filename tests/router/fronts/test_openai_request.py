@@ -6,9 +6,9 @@ import orjson
 import pytest
 
 from router.errors import InvalidRequest
-from router.fronts.openai_kinds import Fixed
-from router.fronts.openai_parameters import PARAMETERS
-from router.fronts.openai_request import Call, Caller, Rules, read_chat, read_completion, read_embedding, read_feedback
+from router.fronts.openai.kinds import Fixed
+from router.fronts.openai.parameters import PARAMETERS
+from router.fronts.openai.request import Call, Caller, Rules, read_chat, read_completion, read_embedding, read_feedback
 from router.request import ChatPrompt, Constraint, Sampling, TextPrompt, TokenPrompt
 
 HI = [{"role": "user", "content": "hi"}]

@@ -10,9 +10,9 @@ import pytest
 from openai.types import completion_create_params, embedding_create_params
 from openai.types.chat import completion_create_params as chat_create_params
 
-from router.fronts.openai_kinds import Fixed
-from router.fronts.openai_parameters import PARAMETERS, Api, rows
-from router.fronts.openapi import document, parameters_page
+from router.fronts.openai.kinds import Fixed
+from router.fronts.openai.openapi import document, parameters_page
+from router.fronts.openai.parameters import PARAMETERS, Api, rows
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from router.fronts.openai_faults import InvalidType, InvalidValue, MissingParameter
-from router.fronts.openai_kinds import Fixed, Flag, Schema, Text, Texts, Word, as_json, only_keys
+from router.fronts.openai.faults import InvalidType, InvalidValue, MissingParameter
+from router.fronts.openai.kinds import Fixed, Flag, Schema, Text, Texts, Word, as_json, only_keys
 from router.request import Constraint
 
 _MAX_CHARS = 64 * 1024

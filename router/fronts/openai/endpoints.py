@@ -15,13 +15,13 @@ import orjson
 
 from router.config import RouterConfig
 from router.errors import HeadgateError, NotFound
-from router.fronts.http_message import JSON, HttpRequest
-from router.fronts.http_reply import Reply
-from router.fronts.openai_answer import Answer
-from router.fronts.openai_errors import error_body
-from router.fronts.openai_faults import InvalidValue, NotJson
-from router.fronts.openai_kinds import Number
-from router.fronts.openai_request import (
+from router.fronts.http.message import JSON, HttpRequest
+from router.fronts.http.reply import Reply
+from router.fronts.openai.answer import Answer
+from router.fronts.openai.errors import error_body
+from router.fronts.openai.faults import InvalidValue, NotJson
+from router.fronts.openai.kinds import Number
+from router.fronts.openai.request import (
     Call,
     Caller,
     Rules,
@@ -32,7 +32,7 @@ from router.fronts.openai_request import (
     read_embedding,
     read_feedback,
 )
-from router.fronts.openai_response import (
+from router.fronts.openai.response import (
     SSE,
     answer_headers,
     decision_headers,
@@ -40,7 +40,7 @@ from router.fronts.openai_response import (
     model_objects,
     quote_object,
 )
-from router.fronts.openai_stream import StreamWriter
+from router.fronts.openai.stream import StreamWriter
 from router.merge import merged
 from router.request import EmbedCall, Embedding, Event, Finished, ModelCard, Piece, Quote, Request, Started
 from router.snapshot import Tenant

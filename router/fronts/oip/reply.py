@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from headgate.oip.v2 import grpc_predict_v2_pb2 as oip
 from router.errors import HeadgateError
-from router.fronts.grpc_errors import text_of
+from router.fronts.grpc.errors import text_of
 from router.request import Finished, ModelCard
 
 OUTPUTS = ("text_output", "finish_reason")

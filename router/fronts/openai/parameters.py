@@ -3,7 +3,7 @@ document are written from these rows. The names are OpenAI's and those of vLLM 0
 
 A null means the same as leaving the parameter out. Where a parameter goes:
 
-    front      read by `openai_request.py`
+    front      read by `request.py`
     sampling   the field of router.request.Sampling
     request    the field of router.request.Request
     engine     handed to the engine under its own name, unless it holds `default`; an engine that does not know it refuses
@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from router.fronts import openai_constraints, openai_messages, openai_special
-from router.fronts.openai_kinds import (
+from router.fronts.openai import constraints, messages, special
+from router.fronts.openai.kinds import (
     INT64_MAX,
     Fixed,
     Flag,
@@ -65,22 +65,22 @@ def _refused(name: str, why: str, *allowed: object, apis: tuple[Api, ...] = ("ch
 
 _PROMPT = (
     Parameter("model", Text(256), "front", _ALL, note="a pool, a model that a pool serves, or `auto`; required"),
-    Parameter("messages", Special(openai_messages.messages, openai_messages.MESSAGES_SCHEMA), "front", _CHAT, note="required"),
+    Parameter("messages", Special(messages.messages, messages.MESSAGES_SCHEMA), "front", _CHAT, note="required"),
     Parameter(
         "prompt",
-        Special(openai_special.prompts, openai_special.PROMPT_SCHEMA),
+        Special(special.prompts, special.PROMPT_SCHEMA),
         "front",
         _COMPLETIONS,
         note="a text, token ids, or a list of either; choice `i` of prompt `p` has index `p·n + i`; required",
     ),
-    Parameter("input", Special(openai_special.inputs, openai_special.INPUT_SCHEMA), "front", _EMBEDDINGS, note="required"),
+    Parameter("input", Special(special.inputs, special.INPUT_SCHEMA), "front", _EMBEDDINGS, note="required"),
 )
 
 _ANSWER = (
     Parameter("n", _COUNT, "front", note="up to `limits.max_n`; prompts times `n` up to 128"),
     Parameter("best_of", _COUNT, "front", _COMPLETIONS, note="only with the value of `n`"),
     Parameter("stream", _FLAG, "front"),
-    Parameter("stream_options", Special(openai_special.stream_options, openai_special.STREAM_OPTIONS_SCHEMA), "front"),
+    Parameter("stream_options", Special(special.stream_options, special.STREAM_OPTIONS_SCHEMA), "front"),
     Parameter("logprobs", _FLAG, "front", _CHAT),
     Parameter("top_logprobs", Integer(0, 20), "front", _CHAT, note="with `logprobs`"),
     Parameter("logprobs", Integer(0, 20), "front", _COMPLETIONS),
@@ -108,13 +108,11 @@ _SAMPLING = (
     Parameter("min_tokens", Integer(0), "sampling"),
     Parameter("ignore_eos", _FLAG, "sampling"),
     Parameter("include_stop_str_in_output", _FLAG, "sampling", field="include_stop_in_output"),
-    Parameter("logit_bias", Special(openai_special.logit_bias, openai_special.LOGIT_BIAS_SCHEMA), "sampling"),
-    Parameter(
-        "response_format", Special(openai_constraints.response_format, openai_constraints.RESPONSE_FORMAT_SCHEMA), "front"
-    ),
+    Parameter("logit_bias", Special(special.logit_bias, special.LOGIT_BIAS_SCHEMA), "sampling"),
+    Parameter("response_format", Special(constraints.response_format, constraints.RESPONSE_FORMAT_SCHEMA), "front"),
     Parameter(
         "structured_outputs",
-        Special(openai_constraints.structured_outputs, openai_constraints.STRUCTURED_OUTPUTS_SCHEMA),
+        Special(constraints.structured_outputs, constraints.STRUCTURED_OUTPUTS_SCHEMA),
         "front",
         note="not with a `response_format` other than text",
     ),
@@ -129,8 +127,8 @@ _ROUTING = (
 )
 
 _TOOLS = (
-    Parameter("tools", Special(openai_messages.tools, openai_messages.TOOLS_SCHEMA), "front", _CHAT),
-    Parameter("tool_choice", Special(openai_messages.tool_choice, openai_messages.TOOL_CHOICE_SCHEMA), "front", _CHAT),
+    Parameter("tools", Special(messages.tools, messages.TOOLS_SCHEMA), "front", _CHAT),
+    Parameter("tool_choice", Special(messages.tool_choice, messages.TOOL_CHOICE_SCHEMA), "front", _CHAT),
     Parameter("parallel_tool_calls", _FLAG, "engine", _CHAT, default=True),
 )
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Protocol
 
-from router.fronts.http_message import JSON, STATUS_LINES, HttpRequest
+from router.fronts.http.message import JSON, STATUS_LINES, HttpRequest
 
 _FLUSH_BYTES = 64 * 1024
 _LAST_CHUNK = b"0\r\n\r\n"

@@ -13,7 +13,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from router.errors import InvalidRequest
-from router.fronts.grpc_errors import refuse
+from router.fronts.grpc.errors import refuse
 
 # Quoted: generic for type checkers only.
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"

@@ -8,9 +8,9 @@ import time
 
 import orjson
 
-from router.fronts.openai_logprobs import chat_logprobs, completion_logprobs
-from router.fronts.openai_request import Call
-from router.fronts.openai_response import Tally, headgate_object, usage_object
+from router.fronts.openai.logprobs import chat_logprobs, completion_logprobs
+from router.fronts.openai.request import Call
+from router.fronts.openai.response import Tally, headgate_object, usage_object
 from router.request import Finished, Piece, Started
 
 _DONE = b"data: [DONE]\n\n"

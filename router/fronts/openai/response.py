@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from router.fronts.http_message import JSON
+from router.fronts.http.message import JSON
 from router.request import Decision, Finished, ModelCard, Quote, Usage
 from router.snapshot import Prices
 

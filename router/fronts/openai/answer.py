@@ -6,9 +6,9 @@ from typing import Any
 
 import orjson
 
-from router.fronts.openai_logprobs import chat_logprobs, completion_logprobs
-from router.fronts.openai_request import Call, Form
-from router.fronts.openai_response import Tally, headgate_object, usage_object
+from router.fronts.openai.logprobs import chat_logprobs, completion_logprobs
+from router.fronts.openai.request import Call, Form
+from router.fronts.openai.response import Tally, headgate_object, usage_object
 from router.request import Event, Finished, Piece, TokenLogprob
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from grpc_health.v1 import health_pb2
 
 from router.errors import NotFound
-from router.fronts.grpc_calls import Context
+from router.fronts.grpc.calls import Context
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING

@@ -1,4 +1,4 @@
-"""headgate.v1.Inference: decode → dispatch → encode, nothing else. Errors are raised; `grpc_calls.py` gives them a status."""
+"""headgate.v1.Inference: decode → dispatch → encode, nothing else. Errors are raised; `calls.py` gives them a status."""
 
 # ruff: noqa: N802 - methods bear the names of the proto
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from headgate.v1 import inference_pb2
 from router.config import Limits
-from router.fronts.grpc_calls import Context
-from router.fronts.grpc_errors import REQUEST_ID
-from router.fronts.grpc_reply import encode_event, encode_models, encode_quotes
-from router.fronts.grpc_request import decode_feedback, decode_request, read_caller
+from router.fronts.grpc.calls import Context
+from router.fronts.grpc.errors import REQUEST_ID
+from router.fronts.grpc.reply import encode_event, encode_models, encode_quotes
+from router.fronts.grpc.request import decode_feedback, decode_request, read_caller
 from router.request import Request
 from router.snapshot import Tenant
 

@@ -1,6 +1,6 @@
 """The OpenAPI 3.1 document and docs/parameters.md, both written from the parameter table.
 
-`python -m router.fronts.openapi > docs/parameters.md` renews the page; a test compares the two.
+`python -m router.fronts.openai.openapi > docs/parameters.md` renews the page; a test compares the two.
 """
 
 import sys
@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-from router.fronts.openai_kinds import INT32_MAX, Fixed, Schema
-from router.fronts.openai_parameters import PARAMETERS, Api, Parameter, rows
+from router.fronts.openai.kinds import INT32_MAX, Fixed, Schema
+from router.fronts.openai.parameters import PARAMETERS, Api, Parameter, rows
 
 _REQUIRED: dict[Api, list[str]] = {
     "chat": ["model", "messages"],
@@ -166,7 +166,7 @@ def _values(schema: Schema) -> str:
 
 _INTRODUCTION = """# Parameters of the OpenAI endpoints
 
-<!-- Written by `python -m router.fronts.openapi > docs/parameters.md` from router/fronts/openai_parameters.py. -->
+<!-- Written by `python -m router.fronts.openai.openapi > docs/parameters.md` from router/fronts/openai/parameters.py. -->
 
 Headgate reads every parameter of OpenAI's chat, completions and embeddings, and of vLLM 0.32's own OpenAI server. The rules:
 

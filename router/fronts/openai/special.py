@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from router.fronts.openai_faults import InvalidType, InvalidValue
-from router.fronts.openai_kinds import INT32_MAX, Fixed, Flag, Integers, Kind, Number, Schema, Text, only_keys
+from router.fronts.openai.faults import InvalidType, InvalidValue
+from router.fronts.openai.kinds import INT32_MAX, Fixed, Flag, Integers, Kind, Number, Schema, Text, only_keys
 from router.request import TextPrompt, TokenPrompt
 
 MAX_PROMPTS = 128

@@ -15,8 +15,8 @@ from router.errors import (
     Rejected,
     Unauthenticated,
 )
-from router.fronts.http_message import JSON
-from router.fronts.openai_faults import NotJson
+from router.fronts.http.message import JSON
+from router.fronts.openai.faults import NotJson
 
 # Class → HTTP status and OpenAI's `type`. A class not listed is an internal error.
 _STATUS: dict[type[HeadgateError], tuple[int, str]] = {

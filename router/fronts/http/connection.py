@@ -6,7 +6,7 @@ past a bound we stop reading. A peer that closes its side has hung up: its reque
     idle → receiving → running → idle …      until the peer leaves, breaks a rule, or the server drains
     any → ending                             a last answer leaves; what still arrives is thrown away
 
-`deadline` is when the sweep in `http_server.py` ends the present phase.
+`deadline` is when the sweep in `server.py` ends the present phase.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ import socket
 from collections import deque
 from typing import Protocol, cast
 
-from router.fronts.http_message import HttpRequest, Refusal, ServerLimits, described
-from router.fronts.http_reader import RequestReader
-from router.fronts.http_reply import Application, Reply
+from router.fronts.http.message import HttpRequest, Refusal, ServerLimits, described
+from router.fronts.http.reader import RequestReader
+from router.fronts.http.reply import Application, Reply
 
 log = logging.getLogger(__name__)
 

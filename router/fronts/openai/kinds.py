@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from router.fronts.openai_faults import InvalidType, InvalidValue, UnknownParameter, UnsupportedParameter
+from router.fronts.openai.faults import InvalidType, InvalidValue, UnknownParameter, UnsupportedParameter
 
 Schema = dict[str, Any]
 INT32_MAX = 2**31 - 1

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from router.fronts.openai_faults import InvalidType, InvalidValue, UnsupportedParameter
-from router.fronts.openai_kinds import Schema, Text
+from router.fronts.openai.faults import InvalidType, InvalidValue, UnsupportedParameter
+from router.fronts.openai.kinds import Schema, Text
 
 MAX_MESSAGES = 4096
 MAX_TOOLS = 128

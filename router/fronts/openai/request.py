@@ -1,6 +1,6 @@
 """Body of an OpenAI request → Request values and the form of the answer: the rules between parameters.
 
-`openai_parameters.py` says what each parameter may hold and where it goes. Nothing a caller asked for is dropped in silence:
+`parameters.py` says what each parameter may hold and where it goes. Nothing a caller asked for is dropped in silence:
 what can't be done is refused by name.
 """
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any, Literal
 
-from router.fronts.openai_body import Given, json_object, parameters
-from router.fronts.openai_faults import InvalidValue, MissingParameter, UnknownParameter, UnsupportedParameter
-from router.fronts.openai_kinds import Number, Text, as_json, object_json
-from router.fronts.openai_messages import names_a_tool
-from router.fronts.openai_special import MAX_PROMPTS
+from router.fronts.openai.body import Given, json_object, parameters
+from router.fronts.openai.faults import InvalidValue, MissingParameter, UnknownParameter, UnsupportedParameter
+from router.fronts.openai.kinds import Number, Text, as_json, object_json
+from router.fronts.openai.messages import names_a_tool
+from router.fronts.openai.special import MAX_PROMPTS
 from router.request import ChatPrompt, Constraint, EmbedCall, Prompt, Request, Sampling, TextPrompt
 
 _COMPLETION_TOKENS = 16

@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 import orjson
 
-from router.fronts.openai_faults import InvalidType, InvalidValue, MissingParameter, UnknownParameter
-from router.fronts.openai_parameters import Api, rows
+from router.fronts.openai.faults import InvalidType, InvalidValue, MissingParameter, UnknownParameter
+from router.fronts.openai.parameters import Api, rows
 
 _APIS: tuple[Api, ...] = ("chat", "completions", "embeddings")
 _TABLES = {

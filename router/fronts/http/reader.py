@@ -7,7 +7,7 @@ from typing import Protocol
 
 import httptools
 
-from router.fronts.http_message import HttpRequest, Refusal, ServerLimits, path_of
+from router.fronts.http.message import HttpRequest, Refusal, ServerLimits, path_of
 
 # More than one of these makes a request ambiguous.
 _SINGLE = frozenset((b"content-length", b"transfer-encoding", b"host", b"authorization", b"content-type", b"expect"))

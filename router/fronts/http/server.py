@@ -8,9 +8,9 @@ import logging
 from email.utils import formatdate
 from typing import cast
 
-from router.fronts.http_connection import Connection
-from router.fronts.http_message import JSON, STATUS_LINES, ServerLimits
-from router.fronts.http_reply import Application
+from router.fronts.http.connection import Connection
+from router.fronts.http.message import JSON, STATUS_LINES, ServerLimits
+from router.fronts.http.reply import Application
 
 log = logging.getLogger(__name__)
 

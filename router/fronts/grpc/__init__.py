@@ -1,0 +1,1 @@
+"""headgate.v1.Inference: messages to requests, events to messages, errors to status codes."""

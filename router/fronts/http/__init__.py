@@ -1,0 +1,1 @@
+"""HTTP/1.1 on asyncio protocols: parsing, limits, time-outs, back-pressure. Knows nothing of OpenAI."""

@@ -51,13 +51,14 @@ def ask(
     address: Annotated[str, typer.Option(help="The router's gRPC address.", envvar="HEADGATE_ADDRESS")] = DEFAULT_GRPC,
     api_key: Annotated[str, typer.Option(help="Your API key, where keys are configured.", envvar="HEADGATE_API_KEY")] = "",
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer, in tokens.")] = None,
+    temperature: Annotated[float | None, typer.Option(min=0, help="0 always takes the likeliest token.")] = None,
 ) -> None:
     """Ask one question and stream the answer."""
     from cli.ask import Question
     from cli.ask import ask as run_ask
 
     text = sys.stdin.read() if prompt == "-" else prompt
-    run_ask(Question(text, model, max_tokens, explain=explain), address, api_key)
+    run_ask(Question(text, model, max_tokens, explain=explain, temperature=temperature), address, api_key)
 
 
 @app.command()

@@ -23,6 +23,7 @@ class Question:
     model: str = "auto"
     max_tokens: int | None = None
     explain: bool = False
+    temperature: float | None = None
 
 
 def ask(question: Question, address: str, api_key: str) -> None:
@@ -49,7 +50,7 @@ def to_request(question: Question) -> inference_pb2.GenerateRequest:
     if not question.text.strip():
         raise CommandError("there is no question", todo='write one: headgate ask "…"', exit_code=2)
     message = inference_pb2.ChatMessage(role="user", content=question.text)
-    sampling = generation_pb2.Sampling(max_tokens=question.max_tokens)
+    sampling = generation_pb2.Sampling(max_tokens=question.max_tokens, temperature=question.temperature)
     return inference_pb2.GenerateRequest(model=question.model, chat=inference_pb2.Chat(messages=[message]), sampling=sampling)
 
 

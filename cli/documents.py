@@ -70,6 +70,8 @@ def worker_environment(stack: Stack, replica: Replica, cores: int, inherited: Ma
             "VLLM_NO_USAGE_STATS": "1",
             "DO_NOT_TRACK": "1",
             "VLLM_LOGGING_LEVEL": "WARNING",
+            # GiB, on a CPU: otherwise each engine takes a share of all memory. `kv_cache_gib` is stronger.
+            "VLLM_CPU_KVCACHE_SPACE": "4",
         }
         if engines > 1:  # one engine alone knows best
             wanted["OMP_NUM_THREADS"] = str(max(1, cores // engines))

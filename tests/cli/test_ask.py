@@ -70,12 +70,13 @@ def router() -> Iterator[tuple[FakeRouter, str]]:
 
 def test_the_answer_alone_goes_to_standard_output(router: tuple[FakeRouter, str], capsys: pytest.CaptureFixture[str]) -> None:
     fake, address = router
-    ask(Question("Why is the sky blue?", "small", 50), address, "")
+    ask(Question("Why is the sky blue?", "small", 50, temperature=0), address, "")
     said = capsys.readouterr()
     assert said.out == "The sky is blue.\n"
     assert said.err == ""
     assert fake.asked[0].chat.messages[0].content == "Why is the sky blue?"
     assert (fake.asked[0].model, fake.asked[0].sampling.max_tokens) == ("small", 50)
+    assert fake.asked[0].sampling.HasField("temperature")
 
 
 def test_explained(router: tuple[FakeRouter, str], capsys: pytest.CaptureFixture[str]) -> None:

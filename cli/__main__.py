@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cli.errors import CommandError
-from cli.ports import DEFAULT_GRPC, DEFAULT_HTTP
+from cli.stack.ports import DEFAULT_GRPC, DEFAULT_HTTP
 
 app = typer.Typer(
     name="headgate",
@@ -80,7 +80,7 @@ def demo(
     grpc_port: GrpcPort = None,
 ) -> None:
     """Start three pools here and send real prompts."""
-    from cli.demo import demo as run_demo
+    from cli.demo.command import demo as run_demo
 
     run_demo(http_port, grpc_port, once=once)
 

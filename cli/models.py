@@ -1,12 +1,12 @@
-"""`headgate models list|fetch`: shows and fetches the models that cli/model_store.py knows. Printing only."""
+"""`headgate models list|fetch`: shows and fetches the models that cli/fetching/model_store.py knows. Printing only."""
 
 import sys
 
 from rich.console import Console
 from rich.table import Table
 
-from cli import model_store
-from cli.progress import shown
+from cli.fetching import model_store
+from cli.fetching.progress import shown
 
 _MB = 1e6
 

@@ -9,12 +9,12 @@ import tempfile
 from pathlib import Path
 
 from cli.errors import CommandError
-from cli.log import Log
-from cli.model_store import path_of
-from cli.ports import GRPC, HTTP, check_free, named_port
-from cli.running import Endpoints, RunningStack
-from cli.stack_config import Stack, load
-from cli.status import status_line
+from cli.fetching.model_store import path_of
+from cli.stack.config import Stack, load
+from cli.stack.ports import GRPC, HTTP, check_free, named_port
+from cli.stack.running import Endpoints, RunningStack
+from cli.stack.status import status_line
+from cli.supervision.log import Log
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

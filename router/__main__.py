@@ -40,7 +40,7 @@ async def serve(config: RouterConfig, ready_file: Path | None) -> None:
     for number in STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     store = FleetStore(config)
-    channels = Channels()
+    channels = Channels(config.limits.max_timeout_s)
     metrics, health = Metrics(store), SourceHealth()
     metrics.watch_topology(lambda: TopologyState(health.version, health.age_s(monotonic()), health.connected))
     books = Books(metrics)
@@ -92,7 +92,7 @@ def main() -> int:
     parser.add_argument("--config", type=Path, required=True, help="router settings, YAML")
     parser.add_argument("--ready-file", type=Path, help="written with the addresses once the router serves")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         config = load(arguments.config)
     except ConfigError as fault:

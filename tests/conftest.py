@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.model_store import path_of
+from cli.fetching.model_store import path_of
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = "SmolLM2-135M-Instruct"

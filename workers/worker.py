@@ -27,7 +27,7 @@ _OPTIONS = [
     ("grpc.max_receive_message_length", _LARGEST_REQUEST),
     ("grpc.max_send_message_length", _LARGEST_ANSWER),
     ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5000),
 ]
 _log = logging.getLogger(__name__)
 

@@ -132,6 +132,8 @@ def _why_here(place: int, alike: int, pool: Pool, need: Tier | None, down: bool)
     """Why a pool has its place. `alike`: how many ready pools serve the need equally well."""
     if need is not None and pool.tier != need:
         kind = "stronger" if STRENGTH[pool.tier] > STRENGTH[need] else "weaker"
+        if place:
+            return f"; {pool.tier} ({kind}) should no better one take it"
         return f"; no {need} pool can take it now, so {pool.tier} ({kind})"
     if down:
         return "; no replica is ready"

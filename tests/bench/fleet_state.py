@@ -131,6 +131,8 @@ async def measure(variant: str, ports: list[int], seconds: float) -> dict[str, f
     running.cancel()
     ages_ms = np.concatenate(ages_s) * 1e3
     figures = {"cores": span.cores, "states_per_s": store.reports / span.wall_s, "cpu_us_per_state": span.us_per(store.reports)}
+    # On a busy machine the workers fall behind, which must not make the router look cheap.
+    figures["cores_at_full_rate"] = span.us_per(store.reports) * WORKERS / INTERVAL_S / 1e6
     figures |= {"age_p50_ms": float(np.median(ages_ms)), "age_p99_ms": float(np.percentile(ages_ms, 99))}
     if store.lags_us:
         figures["on_the_way_p50_ms"] = statistics.median(store.lags_us) / 1e3
@@ -188,11 +190,9 @@ def compare(seconds: float, repeats: int) -> None:
         cores=0.955,
         states_per_s=624.0,
     )
-    told.aim("cores", medians["headgate"]["cores"], at_most=AIM_CORES)
-    told.note(
-        f"wanted: {WORKERS / INTERVAL_S:,.0f} states/s; medians of {repeats} runs of {seconds:g} s, each in a fresh process"
-    )
-    told.note("scraping is our own straightforward Python, saturated: read its CPU per state, not its cores")
+    told.aim("cores at full rate", medians["headgate"]["cores_at_full_rate"], at_most=AIM_CORES)
+    told.note(f"wanted: {WORKERS / INTERVAL_S:,.0f} states/s, the full rate; medians of {repeats} runs of {seconds:g} s")
+    told.note("scraping is our own straightforward Python, and saturated: its cores at full rate are what it would take")
     told.finish()
 
 

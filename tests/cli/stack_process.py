@@ -78,7 +78,7 @@ class StackProcess:
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
                 headgate(*arguments),
-                env=environment(),
+                env=environment(TMPDIR=str(folder)),  # kill -9 leaves the run folder behind
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

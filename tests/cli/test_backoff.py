@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from cli.backoff import Backoff
+from cli.supervision.backoff import Backoff
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cli import demo_report
-from cli.demo_answer import Answer
-from cli.demo_prompts import PROMPTS
-from cli.demo_stack import demo_stack
+from cli.demo.answer import Answer
+from cli.demo.command import report as demo_report
+from cli.demo.prompts import PROMPTS
+from cli.demo.stack import demo_stack
 from cli.errors import CommandError
-from cli.stack_config import simulated_pools
+from cli.stack.config import simulated_pools
 from tests.cli.stack_process import LIMIT_S, alive, below, environment, headgate, until
 from workers.config import VllmEngine
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cli.documents import router_document, topology_document, worker_document, worker_environment
-from cli.stack_config import Stack, load
+from cli.stack.config import Stack, load
+from cli.stack.documents import router_document, topology_document, worker_document, worker_environment
 from router.config import RouterConfig
 from workers.config import WorkerConfig
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from cli import download as module
-from cli.download import PinnedFile, download
 from cli.errors import CommandError
-from cli.progress import Step
+from cli.fetching import download as module
+from cli.fetching.download import PinnedFile, download
+from cli.fetching.progress import Step
 from tests.cli.file_server import FileServer, Plan
 
 CONTENT = random.Random(7).randbytes(3_000_000)

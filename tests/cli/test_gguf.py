@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cli.errors import CommandError
-from cli.gguf import convert
+from cli.fetching.gguf import convert
 
 gguf = pytest.importorskip("gguf", reason="gguf comes with vLLM: run make vllm")
 pytest.importorskip("tokenizers", reason="tokenizers comes with vLLM: run make vllm")

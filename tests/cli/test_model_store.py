@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from cli import model_store
-from cli.download import PinnedFile
 from cli.errors import CommandError
-from cli.model_store import KnownModel, fetch, list_models, path_of
-from cli.progress import Report, Step, silent
+from cli.fetching import model_store
+from cli.fetching.download import PinnedFile
+from cli.fetching.model_store import KnownModel, fetch, list_models, path_of
+from cli.fetching.progress import Report, Step, silent
 
 NAME = "Tiny-1B"
 

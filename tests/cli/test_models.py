@@ -21,8 +21,8 @@ def test_the_list_says_what_is_here_and_how_to_get_the_rest(capsys: pytest.Captu
 def test_a_fetched_model_is_told_by_its_folder_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("cli.model_store.path_of", lambda name: tmp_path)
-    monkeypatch.setattr("cli.model_store.fetch", lambda name, report: tmp_path)
+    monkeypatch.setattr("cli.fetching.model_store.path_of", lambda name: tmp_path)
+    monkeypatch.setattr("cli.fetching.model_store.fetch", lambda name, report: tmp_path)
     models.fetch("SmolLM2-135M-Instruct")
     said = capsys.readouterr()
     assert said.out == f"{tmp_path}\n"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pytest
 
 from cli.errors import CommandError
-from cli.ports import GRPC, HTTP, busy, check_free, named_port
+from cli.stack.ports import GRPC, HTTP, busy, check_free, named_port
 
 
 @pytest.fixture

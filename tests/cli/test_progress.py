@@ -1,6 +1,6 @@
 import io
 
-from cli.progress import Step, shown
+from cli.fetching.progress import Step, shown
 
 
 def test_plain_lines_where_there_is_no_terminal() -> None:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from cli.errors import CommandError
-from cli.stack_config import Stack, load, simulated_pools
+from cli.stack.config import Stack, load, simulated_pools
 from workers.config import OpenAIHttpEngine, VllmEngine
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,8 +1,8 @@
 import io
 
-from cli.log import Log
-from cli.status import pool_status, status_line
-from cli.supervisor import State
+from cli.stack.status import pool_status, status_line
+from cli.supervision.log import Log
+from cli.supervision.supervisor import State
 
 READY = State("ready", {"address": "x"})
 FAILED = State("waiting", failures=4, why="exited with status 1 before it was ready")

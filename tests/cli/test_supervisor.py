@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from cli import warden
-from cli.backoff import Backoff
-from cli.child import Program, describe_exit
-from cli.log import Log
-from cli.supervisor import Supervised
+from cli.supervision import warden
+from cli.supervision.backoff import Backoff
+from cli.supervision.child import Program, describe_exit
+from cli.supervision.log import Log
+from cli.supervision.supervisor import Supervised
 
 LIMIT_S = 60.0
 READY = "import json,os,pathlib,sys,time; pathlib.Path(sys.argv[1]).write_text(json.dumps({'pid': os.getpid()}))\n"

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from cli.demo_clients import ask_grpc, ask_openai, ask_plain
-from cli.demo_prompts import PROMPTS, DemoPrompt
+from cli.demo.clients import ask_grpc, ask_openai, ask_plain
+from cli.demo.prompts import PROMPTS, DemoPrompt
 from cli.errors import CommandError
 from tests.cli.stack_process import LIMIT_S, SIMULATED, StackProcess, alive, below, environment, headgate, pool, running, until
 

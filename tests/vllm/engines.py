@@ -43,3 +43,8 @@ async def vllms_own(engine: Vllm, prompt: str | Chat, **sampling: Any) -> Any:
     params = SamplingParams(temperature=0.0, output_kind=RequestOutputKind.FINAL_ONLY, **sampling)
     async with aclosing(llm.generate(given, params, f"own-{id(params)}")) as outputs:
         return [output async for output in outputs][-1].outputs[0]
+
+
+async def prompt_ids_of(engine: Vllm, chat: Chat) -> tuple[int, ...]:
+    tokenizer = engine._starting.result()._llm.get_tokenizer()  # type: ignore[union-attr]
+    return tuple(tokenizer.apply_chat_template(chat.messages, add_generation_prompt=True, return_dict=False))

@@ -128,6 +128,8 @@ async def test_requests_beyond_the_batch_wait(engine: Vllm) -> None:
     for reader in readers:
         reader.cancel()
     await asyncio.gather(*readers, return_exceptions=True)
+    for stream in streams:
+        await stream.aclose()
     await until(lambda: engine.stats().running + engine.stats().waiting == 0, "all are gone")
 
 

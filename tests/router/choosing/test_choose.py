@@ -88,8 +88,8 @@ def test_every_choice_says_its_own_reason() -> None:
     assert [reason.partition("; ")[2] for reason in reasons] == [
         "cheapest of 2",
         "number 2 of 2 by price",
-        "no small pool can take it now, so moe (stronger)",
-        "no small pool can take it now, so large (stronger)",
+        "moe (stronger) should no better one take it",
+        "large (stronger) should no better one take it",
     ]
     assert all(reason.isascii() for reason in reasons)
 

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cli.download import PinnedFile, download
 from cli.errors import CommandError
-from cli.gguf import convert
-from cli.progress import Report, Step, silent
+from cli.fetching.download import PinnedFile, download
+from cli.fetching.gguf import convert
+from cli.fetching.progress import Report, Step, silent
 
 _MANIFEST = "headgate.json"
 _LAYOUT = 1  # of the converted folder; a higher number makes older folders be converted again

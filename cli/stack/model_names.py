@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from cli.config_faults import Fault
+from cli.stack.faults import Fault
 from workers.config import EngineConfig, VllmEngine
 
 Fetched = Callable[[str], Path | None]

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.errors import CommandError
-from cli.progress import Report, Step, silent
+from cli.fetching.progress import Report, Step, silent
 
 _CHUNK_BYTES = 1 << 20
 _TRIES_WITHOUT_PROGRESS = 5

@@ -14,17 +14,17 @@ from typing import TextIO
 
 from rich.console import Console
 
-from cli import demo_report as report
-from cli.demo_clients import ask
-from cli.demo_prompts import PROMPTS
-from cli.demo_stack import demo_stack
+from cli.demo import report
+from cli.demo.clients import ask
+from cli.demo.prompts import PROMPTS
+from cli.demo.stack import demo_stack
 from cli.errors import CommandError
-from cli.log import Log
-from cli.model_store import home, path_of
-from cli.ports import GRPC, HTTP, Door, busy, check_free, named_port
-from cli.running import Endpoints, RunningStack
-from cli.stack_config import Stack
-from cli.status import status_line
+from cli.fetching.model_store import home, path_of
+from cli.stack.config import Stack
+from cli.stack.ports import GRPC, HTTP, Door, busy, check_free, named_port
+from cli.stack.running import Endpoints, RunningStack
+from cli.stack.status import status_line
+from cli.supervision.log import Log
 
 # A program that fails this often at the start will not do better the next time.
 _HOPELESS = 2

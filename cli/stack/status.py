@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cli.supervisor import State
+from cli.supervision.supervisor import State
 
 # From here on "failing" is said, not just "starting".
 _FAILING_AFTER = 2

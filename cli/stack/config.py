@@ -15,9 +15,9 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from cli.config_faults import Fault, explain, path_text
 from cli.errors import CommandError
-from cli.model_names import resolve_engine
+from cli.stack.faults import Fault, explain, path_text
+from cli.stack.model_names import resolve_engine
 from router.config import RouterConfig
 from workers.config import EngineConfig, Seconds, SimulatedEngine
 

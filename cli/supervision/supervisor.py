@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from cli.backoff import Backoff
-from cli.child import Child, Program, describe_exit
-from cli.log import Log
+from cli.supervision.backoff import Backoff
+from cli.supervision.child import Child, Program, describe_exit
+from cli.supervision.log import Log
 
 Phase = Literal["starting", "ready", "waiting", "stopped"]
 

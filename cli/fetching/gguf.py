@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cli.errors import CommandError
-from cli.progress import Report, Step, silent
+from cli.fetching.progress import Report, Step, silent
 
 Array = npt.NDArray[Any]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import grpc
 
-from cli.demo_answer import Answer, from_openai
-from cli.demo_prompts import DemoPrompt
+from cli.demo.answer import Answer, from_openai
+from cli.demo.prompts import DemoPrompt
 from cli.errors import CommandError
-from cli.running import Endpoints
+from cli.stack.running import Endpoints
 from cli.wire import channel, explain
 from headgate.v1 import generation_pb2, inference_pb2, inference_pb2_grpc
 

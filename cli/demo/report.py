@@ -9,14 +9,14 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from cli.demo_answer import Answer
-from cli.demo_prompts import DemoPrompt
-from cli.demo_stack import OWN_MODELS
+from cli.demo.answer import Answer
+from cli.demo.prompts import DemoPrompt
+from cli.demo.stack import OWN_MODELS
 from cli.money import usd
-from cli.ports import DEFAULT_GRPC, DEFAULT_HTTP
 from cli.printable import printable
-from cli.running import Endpoints
-from cli.stack_config import Stack, simulated_pools
+from cli.stack.config import Stack, simulated_pools
+from cli.stack.ports import DEFAULT_GRPC, DEFAULT_HTTP
+from cli.stack.running import Endpoints
 
 _LONGEST_ANSWER = 260
 # From here on the table has room for the reasons; narrower, each answer's own block tells them.

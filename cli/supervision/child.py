@@ -1,4 +1,4 @@
-"""One started program: its output as lines, its ready file, its end. Starts it under cli/warden.py; decides nothing."""
+"""One started program: its output as lines, its ready file, its end. Starts it under warden.py; decides nothing."""
 
 import asyncio
 import contextlib
@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cli import warden
 from cli.printable import LineSplitter
+from cli.supervision import warden
 
 _READY_POLL_S = 0.05
 _AFTER_KILL_S = 5.0

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cli.stack_config import Replica, Stack, StackPool
+from cli.stack.config import Replica, Stack, StackPool
 from workers.config import VllmEngine
 
 # From SIGTERM to the end of draining, then this long to close the engine, before a program is killed.

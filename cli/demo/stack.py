@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli.stack_config import Stack, parse, read_document
+from cli.stack.config import Stack, parse, read_document
 
 DEMO_FILE = Path(__file__).with_name("demo.yaml")
 DEMO_MODEL = "SmolLM2-135M-Instruct"

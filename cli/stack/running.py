@@ -17,14 +17,14 @@ import yaml
 
 import cli
 import headgate
-from cli.backoff import Backoff
-from cli.child import Program
-from cli.documents import CLOSING_S, router_document, topology_document, worker_document, worker_environment
-from cli.log import Log
 from cli.router_page import ready_replicas
-from cli.stack_config import Replica, Stack, StackPool
-from cli.status import PoolStatus, pool_status
-from cli.supervisor import State, Supervised
+from cli.stack.config import Replica, Stack, StackPool
+from cli.stack.documents import CLOSING_S, router_document, topology_document, worker_document, worker_environment
+from cli.stack.status import PoolStatus, pool_status
+from cli.supervision.backoff import Backoff
+from cli.supervision.child import Program
+from cli.supervision.log import Log
+from cli.supervision.supervisor import State, Supervised
 from workers.config import VllmEngine
 
 _ROUTER_START_S = 60.0

@@ -1,0 +1,1 @@
+"""`headgate demo`: three pools, a handful of prompts, every answer, decision and cost."""

@@ -1,0 +1,1 @@
+"""Model weights brought here: found, downloaded, checked, converted, kept."""

@@ -1,0 +1,1 @@
+"""What `headgate up` runs: headgate.yaml, what it becomes, and the running whole."""

@@ -1,0 +1,1 @@
+"""Programs kept running: started, watched, started again, and never left behind."""

@@ -39,7 +39,7 @@ class World:
         base = 7000 if letter == "s" else 7100
         return tuple(ReplicaSpec(f"{letter}{i}", f"127.0.0.1:{base + i}") for i in range(count))
 
-    def place(self, request: Request):  # noqa: ANN201: (plan, pick)
+    def place(self, request: Request):
         fleet = self.store.view()
         plan = self.routing.plan(request, ANYONE, fleet)
         pick = self.routing.pick(plan, plan.choices[0].pool, fleet, frozenset())

@@ -10,7 +10,6 @@ from tests.vllm.engines import prompt_ids_of
 from tests.workers.engine_contract import Said, said
 from workers.engine import Chat, Constraint, Generation, InvalidGeneration, Sampling
 from workers.engines.vllm_engine import Vllm
-from workers.engines.vllm_sampling import Extras, refuse_what_cannot_resume
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
@@ -91,11 +90,6 @@ async def test_what_a_continued_prompt_would_get_wrong_is_refused(engine: Vllm, 
     onward = replace(sampling, max_tokens=len(whole.ids) - len(half))
     naive = await said(engine, Generation("naive", (*ids, *half), onward))
     assert naive.ids != whole.ids[len(half) :], "vLLM continues this exactly now: the rule may go"
-
-
-def test_greedy_and_unseeded_answers_are_never_refused() -> None:
-    for sampling in (GREEDY, Sampling(temperature=0.8), Sampling(seed=1, temperature=0.0), Sampling(repetition_penalty=1.3)):
-        refuse_what_cannot_resume(Generation("r", "x", sampling), Extras())
 
 
 async def test_a_replayed_seed_gives_the_same_answer(engine: Vllm) -> None:

@@ -195,5 +195,7 @@ class Requests:
         if self._unfinished and not self._llm.errored:
             await self._llm.abort(list(self._unfinished))
         await asyncio.to_thread(self._llm.shutdown)
+        # It closes its sockets but not the context they were in, which keeps two threads.
+        await asyncio.to_thread(self._llm.engine_core.resources.ctx.destroy, 0)
         # Its __del__ shuts down again, often at the interpreter's exit, and fails there with a traceback on the screen.
         self._llm.shutdown = lambda *_: None

@@ -17,11 +17,12 @@ ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
     "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_LOGGING_STREAM": "ext://sys.stderr",
     # Two engines on one host would otherwise be bound to the same core.
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-    # OpenMP's threads spin while they wait for each other. Where anything else wants the same cores, and here a router does, that
-    # starves the very thread they wait for: under 1 token/s was measured on two cores, against 14 when they sleep. The price is
-    # speed on cores of one's own (25 tokens/s against 50): set it to ACTIVE there.
+    # OpenMP's threads spin while they wait for each other. Where anything else wants the same cores, and here a router does,
+    # that starves the very thread they wait for: under 1 token/s was measured on two cores, against 14 when they sleep. The
+    # price is speed on cores of one's own (25 tokens/s against 50): set it to ACTIVE there.
     "OMP_WAIT_POLICY": "PASSIVE",
     # A forked engine process would inherit our listening socket and every open connection, and hold them open after our death:
     # the router would never learn of it.
@@ -82,7 +83,7 @@ def speculative_config(speculation: Speculation) -> dict[str, Any]:
     """vLLM's own dictionary. ngram needs its lookup sizes said; 2 to 4 tokens is what worked well on repetitive text."""
     fields = speculation.model_dump(exclude_none=True)
     if speculation.method == "ngram":
-        fields.setdefault("prompt_lookup_min", min(2, fields.get("prompt_lookup_max", 2)))
+        fields.setdefault("prompt_lookup_min", min(2, fields.get("prompt_lookup_max", 4)))
         fields.setdefault("prompt_lookup_max", max(4, fields["prompt_lookup_min"]))
     return fields
 

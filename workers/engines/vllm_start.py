@@ -3,6 +3,7 @@
 The environment is set before vllm is imported, because vLLM reads parts of it at import. What the user has set is kept.
 """
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,16 +106,20 @@ def start(settings: VllmEngine) -> tuple[Any, "Counters"]:
         from workers.engines.vllm_executor import ending
     except ImportError as fault:
         raise EngineFailed(f"vLLM can't be imported ({fault}): run `make vllm`, or use another engine kind") from fault
+    # It warns of every chat that the template refuses, in the template's words, which may quote the chat.
+    logging.getLogger("vllm.renderers.hf").setLevel(logging.ERROR)
     arguments = engine_arguments(settings)
-    if current_platform.is_cpu() and "enforce_eager" not in settings.model_fields_set:
+    if current_platform.is_cpu() and "enforce_eager" not in settings.model_fields_set | settings.extra_engine_args.keys():
         arguments["enforce_eager"] = True  # compiled bfloat16 gave wrong text there, and was no faster
-    counters = Counters()
     try:
-        config = AsyncEngineArgs(**arguments).create_engine_config()
-        executor = ending(Executor.get_class(config))
-        llm = AsyncLLM(config, executor, log_stats=False, log_requests=False, stat_loggers=[lambda *_: counters])
+        engine_args = AsyncEngineArgs(**arguments)
     except TypeError as fault:
         raise EngineFailed(f"extra_engine_args: {fault}") from fault
-    except (ValueError, RuntimeError, OSError, NotImplementedError, AssertionError) as fault:
-        raise EngineFailed(f"vLLM did not start: {fault}") from fault
+    counters = Counters()
+    try:
+        config = engine_args.create_engine_config()
+        executor = ending(Executor.get_class(config))
+        llm = AsyncLLM(config, executor, log_stats=False, log_requests=False, stat_loggers=[lambda *_: counters])
+    except Exception as fault:  # whatever it is, this engine will not serve, and the operator has to read why
+        raise EngineFailed(f"vLLM did not start ({type(fault).__name__}): {fault}") from fault
     return llm, counters

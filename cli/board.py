@@ -56,7 +56,9 @@ def board(now: Page, before: Page, seconds: float, measured_from: Page | None = 
     models = now.by(_PREFIX + "request_total", "target_model_name")
     return Board(
         pools=tuple(_pool(name, now, before, seconds) for name in names),
-        models=tuple(_model(name, now, before, seconds, since) for name in sorted(models)),
+        models=tuple(
+            _model(name, now, before, seconds, since) for name in sorted(models) if name
+        ),  # "": failed before a model had it
         running=int(_total(now, "request_running")),
         answers=int(_total(now, "request_total")),
         errors=int(_total(now, "request_error_total")),

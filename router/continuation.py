@@ -102,6 +102,7 @@ class Answer:
         self._ids: list[int] = []
         self._text: list[str] = []
         self._called_tools = False
+        self._counts_prompt = True
         self._swallow: _Swallow | None = None
 
     @property
@@ -120,6 +121,7 @@ class Answer:
             self._replayed = must_replay(self._request, reports_token_ids)
             self._sampling = sampling_for(self._request, self.index, self._replayed)
             return self._sampling, ()
+        self._counts_prompt = not self.prompt_tokens  # the prompt is charged as the first replica read it
         if self._replayed or not reports_token_ids:
             self._swallow = _Swallow(tuple(self._ids), "".join(self._text))
             return self._sampling, ()
@@ -127,7 +129,8 @@ class Answer:
 
     def accept(self, part: Part) -> Piece | None:
         """Takes a worker's message; returns what is new to the caller. Raises AnswerLost if a replay turns out different."""
-        if part.prompt_tokens is not None and not self.prompt_tokens:
+        if part.prompt_tokens is not None and self._counts_prompt:
+            # Some engines know what was cached only at the end, and tell again.
             self.prompt_tokens, self.cached_tokens = part.prompt_tokens, part.cached_tokens
         if self._swallow is not None:
             rest = self._swallow.rest_of(part)

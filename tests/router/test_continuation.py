@@ -116,6 +116,16 @@ def test_a_part_that_lies_on_both_sides_of_the_seam_is_cut_there() -> None:
     assert piece == Piece(0, "c", (3,))
 
 
+def test_a_later_count_of_cached_tokens_corrects_the_first_but_only_from_the_first_replica() -> None:
+    answer = Answer(0, Request("r", "m", TextPrompt("p")))
+    answer.next_try(True)
+    answer.accept(Part((1,), "a", prompt_tokens=10))
+    answer.accept(Part((2,), "b", prompt_tokens=10, cached_tokens=8))
+    answer.next_try(True)
+    answer.accept(Part(prompt_tokens=10, cached_tokens=9))
+    assert (answer.prompt_tokens, answer.cached_tokens) == (10, 8)
+
+
 def test_an_answer_lost_within_a_tool_call_is_refused() -> None:
     answer = Answer(0, Request("r", "m", ChatPrompt(b"[]", b"[{}]")))
     answer.next_try(True)

@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from tests.vllm import tiny_models
 from tests.vllm.engines import running, settings_for
-from workers.engines.vllm_engine import Vllm
+from workers.engines.vllm.engine import Vllm
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

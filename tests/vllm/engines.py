@@ -8,7 +8,7 @@ from typing import Any
 
 from workers.config import VllmEngine
 from workers.engine import Chat
-from workers.engines.vllm_engine import Vllm
+from workers.engines.vllm.engine import Vllm
 
 
 def settings_for(folder: Path, **changes: Any) -> VllmEngine:

@@ -11,7 +11,7 @@ import pytest
 from tests.vllm.engines import vllms_own
 from tests.workers.engine_contract import said, until
 from workers.engine import Chat, Constraint, Generation, InvalidGeneration, Sampling
-from workers.engines.vllm_engine import Vllm
+from workers.engines.vllm.engine import Vllm
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 

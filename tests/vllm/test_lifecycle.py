@@ -12,7 +12,7 @@ from tests.vllm.engines import running, settings_for
 from tests.workers.engine_contract import said
 from workers.config import VllmEngine
 from workers.engine import EngineFailed, Generation, InvalidGeneration, Sampling
-from workers.engines.vllm_engine import Vllm
+from workers.engines.vllm.engine import Vllm
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,7 +74,7 @@ KILLED = """
 import asyncio, os, sys
 from tests.vllm.engines import settings_for
 from workers.engine import Generation, Sampling
-from workers.engines.vllm_engine import Vllm
+from workers.engines.vllm.engine import Vllm
 
 async def main():
     engine = Vllm(settings_for(sys.argv[1], max_model_len=256, kv_cache_gib=0.05), ("tiny",))

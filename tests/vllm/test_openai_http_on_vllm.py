@@ -14,8 +14,8 @@ import pytest_asyncio
 from tests.workers.engine_contract import EngineContract, said
 from workers.config import OpenAIHttpEngine
 from workers.engine import Chat, Engine, Generation, Sampling
-from workers.engines.openai_http import OpenAIHttp
-from workers.engines.vllm_start import ENVIRONMENT, ONE_ENGINE_PROCESS
+from workers.engines.openai_http.engine import OpenAIHttp
+from workers.engines.vllm.start import ENVIRONMENT, ONE_ENGINE_PROCESS
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 START_S = 240.0

@@ -9,7 +9,7 @@ import pytest
 from tests.vllm.engines import prompt_ids_of
 from tests.workers.engine_contract import Said, said
 from workers.engine import Chat, Constraint, Generation, InvalidGeneration, Sampling
-from workers.engines.vllm_engine import Vllm
+from workers.engines.vllm.engine import Vllm
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 

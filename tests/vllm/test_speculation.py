@@ -7,7 +7,7 @@ import pytest
 from tests.vllm.engines import running, settings_for
 from tests.workers.engine_contract import said
 from workers.engine import Chat, Generation, Sampling
-from workers.engines.vllm_engine import Vllm
+from workers.engines.vllm.engine import Vllm
 
 PROMPT = Chat([{"role": "user", "content": "Repeat ten times: the quick brown fox jumps over the lazy dog."}])
 GREEDY = Sampling(max_tokens=60, temperature=0.0, ignore_eos=True)

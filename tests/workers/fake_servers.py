@@ -15,8 +15,9 @@ from aiohttp import web
 
 from workers.config import SimulatedEngine
 from workers.engine import Chat, Constraint, Delta, EngineError, Generation, InvalidGeneration, Sampling, TokenLogprob
-from workers.engines import simulated_prompt, simulated_text
-from workers.engines.simulated import Simulated
+from workers.engines.simulated import prompt as simulated_prompt
+from workers.engines.simulated import text as simulated_text
+from workers.engines.simulated.engine import Simulated
 
 MODEL = "upstream-model"
 FIELDS = ("max_tokens", "min_tokens", "temperature", "top_p", "seed", "ignore_eos")

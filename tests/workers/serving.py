@@ -13,7 +13,7 @@ from headgate.v1 import worker_pb2 as wire
 from headgate.v1.worker_pb2_grpc import WorkerStub
 from workers.config import SimulatedEngine, WorkerConfig
 from workers.engine import Engine
-from workers.engines.simulated import Simulated
+from workers.engines.simulated.engine import Simulated
 from workers.worker import Worker
 
 MODEL = "sim"

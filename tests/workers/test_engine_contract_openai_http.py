@@ -8,7 +8,7 @@ from tests.workers.engine_contract import EngineContract
 from tests.workers.fake_servers import MODEL, FakeVllm, serving
 from workers.config import OpenAIHttpEngine
 from workers.engine import Engine
-from workers.engines.openai_http import OpenAIHttp
+from workers.engines.openai_http.engine import OpenAIHttp
 
 
 class TestOpenAIHttp(EngineContract):

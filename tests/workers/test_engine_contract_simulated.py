@@ -7,7 +7,7 @@ import pytest
 from tests.workers.engine_contract import EngineContract
 from workers.config import SimulatedEngine, SimulatedSpeculation
 from workers.engine import Engine
-from workers.engines.simulated import Simulated
+from workers.engines.simulated.engine import Simulated
 
 SETTINGS = {
     "instant": SimulatedEngine(embedding_dimensions=64),

@@ -12,7 +12,7 @@ from headgate.v1 import generation_pb2 as gen
 from headgate.v1 import worker_pb2 as wire
 from tests.workers.serving import UNHURRIED, Served, messages, refusal, request, rest_of, served, simulated
 from workers.engine import Delta, EngineInfo, EngineStats, Generation
-from workers.engines.simulated import Simulated
+from workers.engines.simulated.engine import Simulated
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from workers.engine import Engine, EngineFailed
 
 # kind in the settings → module:class. The class is called with its settings and the names it answers to.
 ENGINES = {
-    "simulated": "workers.engines.simulated:Simulated",
-    "vllm": "workers.engines.vllm_engine:Vllm",
-    "openai_http": "workers.engines.openai_http:OpenAIHttp",
+    "simulated": "workers.engines.simulated.engine:Simulated",
+    "vllm": "workers.engines.vllm.engine:Vllm",
+    "openai_http": "workers.engines.openai_http.engine:OpenAIHttp",
 }
 _HOW_TO_GET = {
     "vllm": "run `make vllm` (CPU) or `pip install 'headgate[vllm]'` (CUDA), or set `kind: simulated`",

@@ -14,7 +14,7 @@ from tests.workers.engine_contract import until
 from tests.workers.fake_servers import MODEL, Scripted, all_of, serving, sse
 from workers.config import OpenAIHttpEngine
 from workers.engine import Chat, Constraint, Delta, EngineBusy, EngineFailed, Generation, InvalidGeneration, Sampling
-from workers.engines.openai_http import OpenAIHttp
+from workers.engines.openai_http.engine import OpenAIHttp
 
 DONE = sse("[DONE]")
 HELLO = Generation("r", "hello", Sampling(max_tokens=8, temperature=0.0))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from workers.engines.openai_load import Load, read_load
+from workers.engines.openai_http.load import Load, read_load
 
 VLLM = b"""# HELP vllm:num_requests_running Number of requests in model execution batches.
 # TYPE vllm:num_requests_running gauge

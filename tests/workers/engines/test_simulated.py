@@ -20,8 +20,8 @@ from workers.engine import (
     InvalidGeneration,
     Sampling,
 )
-from workers.engines.simulated import Simulated
-from workers.engines.simulated_text import EOS, TOKEN_BYTES, encode
+from workers.engines.simulated.engine import Simulated
+from workers.engines.simulated.text import EOS, TOKEN_BYTES, encode
 
 GREEDY = Sampling(max_tokens=80, temperature=0.0)
 PROMPTS = [f"Question {number}" for number in range(30)]

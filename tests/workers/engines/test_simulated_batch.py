@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.engine import Sampling
-from workers.engines.simulated_batch import Batch, Job, Speculation
-from workers.engines.simulated_kv import KvPool
-from workers.engines.simulated_voice import Chooser, Lengths, Voice
+from workers.engines.simulated.batch import Batch, Job, Speculation
+from workers.engines.simulated.kv import KvPool
+from workers.engines.simulated.voice import Chooser, Lengths, Voice
 
 
 def job(prompt: int, answer: int, first: int = 65) -> Job:

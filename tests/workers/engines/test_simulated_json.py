@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.engine import InvalidGeneration
-from workers.engines.simulated_json import any_object, document
+from workers.engines.simulated.json_voice import any_object, document
 
 SCHEMAS: list[dict[str, Any]] = [
     {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "integer"}}, "required": ["a"]},

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.engines.simulated_kv import KvPool, block_hash
+from workers.engines.simulated.kv import KvPool, block_hash
 
 BLOCK = 4
 

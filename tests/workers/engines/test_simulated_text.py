@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.engines.simulated_text import (
+from workers.engines.simulated.text import (
     EOS,
     SIMULATED,
     TOKEN_BYTES,

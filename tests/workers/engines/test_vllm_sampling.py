@@ -5,14 +5,8 @@ from typing import Any
 import pytest
 
 from workers.engine import Constraint, Generation, InvalidGeneration, Sampling
-from workers.engines.vllm_sampling import (
-    Extras,
-    constraint_fields,
-    read_extras,
-    refuse_what_cannot_resume,
-    sampling_fields,
-    token_limits,
-)
+from workers.engines.vllm.sampling import constraint_fields, sampling_fields
+from workers.engines.vllm_parameters import Extras, read_extras, refuse_what_cannot_resume, token_limits
 
 
 @pytest.mark.parametrize(

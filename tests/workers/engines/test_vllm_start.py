@@ -7,8 +7,8 @@ import pytest
 
 from workers.config import Speculation, VllmEngine
 from workers.engine import EngineFailed, Generation
-from workers.engines.vllm_engine import Vllm
-from workers.engines.vllm_start import (
+from workers.engines.vllm.engine import Vllm
+from workers.engines.vllm.start import (
     ENVIRONMENT,
     KV_OVERRIDE,
     ONE_ENGINE_PROCESS,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from workers.engines.vllm_text import BYTE_OF, Decoder, Manner, Vocabulary, spell, split_at_last_character
+from workers.engines.vllm.text import BYTE_OF, Decoder, Manner, Vocabulary, spell, split_at_last_character
 
 CHARACTER_OF = {byte: character for character, byte in BYTE_OF.items()}
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from workers.config import VllmEngine
 from workers.engine import Delta, EngineFailed, EngineInfo, EngineStats, Generation
-from workers.engines.vllm_start import start
+from workers.engines.vllm.start import start
 
 if TYPE_CHECKING:
-    from workers.engines.vllm_requests import Requests
+    from workers.engines.vllm.requests import Requests
 
 
 class Vllm:
@@ -73,6 +73,6 @@ def _has_result(started: "asyncio.Task[Requests]") -> bool:
 
 async def _start(settings: VllmEngine) -> "Requests":
     llm, counters = await asyncio.to_thread(start, settings)
-    from workers.engines.vllm_requests import Requests
+    from workers.engines.vllm.requests import Requests
 
     return Requests(llm, counters, settings)

@@ -16,7 +16,7 @@ from hashlib import blake2b
 from math import exp, inf, log
 
 from workers.engine import Alternative, Sampling, TokenLogprob
-from workers.engines.simulated_text import (
+from workers.engines.simulated.text import (
     EOS,
     FULL_STOP,
     SIMULATED,

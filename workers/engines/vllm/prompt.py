@@ -10,7 +10,7 @@ from vllm.renderers.chat_utils import load_chat_template
 from vllm.utils.mistral import is_mistral_tokenizer
 
 from workers.engine import Chat, Generation, InvalidGeneration
-from workers.engines.vllm_sampling import Extras
+from workers.engines.vllm_parameters import Extras
 
 # Template arguments that would change what is rendered rather than how: a client's own template is code that we would run.
 OURS_ALONE = frozenset({"chat_template", "tokenize", "tools", "documents", "return_dict", "return_tensors"})

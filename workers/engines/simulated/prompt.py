@@ -6,9 +6,9 @@ A last user message `repeat: X` is answered with `[simulated] X`, so that a test
 from collections.abc import Mapping
 
 from workers.engine import Chat, Constraint, Generation, InvalidGeneration
-from workers.engines import simulated_json
-from workers.engines.simulated_text import LONGEST_TOKEN, SIMULATED, VOCABULARY, encode
-from workers.engines.simulated_voice import Script
+from workers.engines.simulated import json_voice
+from workers.engines.simulated.text import LONGEST_TOKEN, SIMULATED, VOCABULARY, encode
+from workers.engines.simulated.voice import Script
 
 # What vLLM's OpenAI server takes beyond our own fields and what makes no difference to an engine without a model. Others are
 # refused, so that a misspelt parameter is noticed here as it would be there.
@@ -98,9 +98,9 @@ def constraint_script(constraint: Constraint, seed: int) -> Script:
     if constraint.kind == "choice" and isinstance(value, tuple) and value:
         text = value[(seed >> 33) % len(value)]
     elif constraint.kind == "json_object":
-        text = simulated_json.any_object(seed)
+        text = json_voice.any_object(seed)
     elif constraint.kind == "json_schema" and isinstance(value, str):
-        text = simulated_json.document(value, seed)
+        text = json_voice.document(value, seed)
     else:
         raise InvalidGeneration(f"the simulated engine has no {constraint.kind} constraint", constraint.kind)
     return Script(tuple(encode(text)), binding=True)

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from workers.engine import Chat, Constraint, Generation, InvalidGeneration, Sampling
-from workers.engines.vllm_sampling import FIELDS, read_extras, token_limits
+from workers.engines.vllm_parameters import FIELDS, read_extras, token_limits
 
 OPENAI = {
     "max_tokens": "max_tokens",

@@ -14,7 +14,7 @@ import orjson
 
 from workers.config import OpenAIHttpEngine
 from workers.engine import EngineFailed
-from workers.engines.openai_stream import events, refusal
+from workers.engines.openai_http.stream import events, refusal
 
 LONGEST_REFUSAL_BYTES = 64 * 1024
 CALL_S = 60.0

@@ -25,18 +25,12 @@ from workers.engine import (
     Generation,
     InvalidGeneration,
 )
-from workers.engines.vllm_counters import Counters
-from workers.engines.vllm_errors import DIED, translated
-from workers.engines.vllm_prompt import PromptRenderer, Rendered
-from workers.engines.vllm_sampling import (
-    Extras,
-    constraint_fields,
-    read_extras,
-    refuse_what_cannot_resume,
-    sampling_fields,
-    token_limits,
-)
-from workers.engines.vllm_text import Decoder, Manner, Vocabulary, spell
+from workers.engines.vllm.counters import Counters
+from workers.engines.vllm.errors import DIED, translated
+from workers.engines.vllm.prompt import PromptRenderer, Rendered
+from workers.engines.vllm.sampling import constraint_fields, sampling_fields
+from workers.engines.vllm.text import Decoder, Manner, Vocabulary, spell
+from workers.engines.vllm_parameters import Extras, read_extras, refuse_what_cannot_resume, token_limits
 from workers.text import speak
 
 # vLLM's finish reasons. "error" is raised; "repetition" is an answer that its repetition detector cut.

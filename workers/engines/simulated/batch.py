@@ -10,9 +10,9 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from workers.engine import TokenLogprob
-from workers.engines.simulated_kv import KvPool, block_hash
-from workers.engines.simulated_text import EOS
-from workers.engines.simulated_voice import Chooser
+from workers.engines.simulated.kv import KvPool, block_hash
+from workers.engines.simulated.text import EOS
+from workers.engines.simulated.voice import Chooser
 
 
 @dataclass(eq=False, slots=True)

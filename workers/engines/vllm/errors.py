@@ -9,7 +9,7 @@ from vllm.exceptions import GracefulHTTPError, VLLMClientError
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
 from workers.engine import EngineBusy, EngineError, EngineFailed, InvalidGeneration, Sampling
-from workers.engines.vllm_sampling import FIELDS
+from workers.engines.vllm_parameters import FIELDS
 
 # vLLM's name for a parameter → ours; "" is the prompt, whatever the caller sent it as.
 PARAMS = {"input_text": "", "input_tokens": "", "include_stop_str_in_output": "include_stop_in_output"}

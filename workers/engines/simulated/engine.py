@@ -15,10 +15,12 @@ from zlib import crc32
 
 from workers.config import SimulatedEngine
 from workers.engine import Delta, EngineBusy, EngineFailed, EngineInfo, EngineStats, FinishReason, Generation, InvalidGeneration
-from workers.engines import simulated_embedding, simulated_prompt, simulated_text
-from workers.engines.simulated_batch import Batch, Job, Speculation
-from workers.engines.simulated_kv import KvPool
-from workers.engines.simulated_voice import Chooser, Lengths, Voice
+from workers.engines.simulated import embedding
+from workers.engines.simulated import prompt as prompts
+from workers.engines.simulated import text as words
+from workers.engines.simulated.batch import Batch, Job, Speculation
+from workers.engines.simulated.kv import KvPool
+from workers.engines.simulated.voice import Chooser, Lengths, Voice
 from workers.engines.step_time import PROFILES, StepTime
 from workers.text import speak
 
@@ -47,7 +49,7 @@ class Simulated:
         self._arrivals = 0
 
     def generate(self, generation: Generation) -> AsyncGenerator[Delta, None]:
-        return speak(self._deltas(generation), simulated_text.Decoder(), generation.sampling, generation.resume_token_ids)
+        return speak(self._deltas(generation), words.Decoder(), generation.sampling, generation.resume_token_ids)
 
     def stats(self) -> EngineStats:
         batch, counters = self._batch, self._batch.counters
@@ -92,11 +94,11 @@ class Simulated:
         if dimensions is not None and not 1 <= dimensions <= full:
             raise InvalidGeneration(f"dimensions must lie between 1 and {full}", "dimensions")
         self._check_alive()
-        tokens = sum(len(simulated_text.encode(text)) for text in texts)
+        tokens = sum(len(words.encode(text)) for text in texts)
         await asyncio.sleep(self._step_time.step_s(tokens, 0, 0))
-        vectors = [simulated_embedding.embed(text, full) for text in texts]
+        vectors = [embedding.embed(text, full) for text in texts]
         if dimensions is not None:
-            vectors = [simulated_embedding.normalised(vector[:dimensions]) for vector in vectors]
+            vectors = [embedding.normalised(vector[:dimensions]) for vector in vectors]
         return vectors, tokens
 
     async def close(self) -> None:
@@ -107,7 +109,7 @@ class Simulated:
 
     async def _deltas(self, generation: Generation) -> AsyncGenerator[Delta, None]:
         """The request's steps, without text."""
-        prompt = simulated_prompt.prompt_tokens(generation, self._config.max_context_tokens - 1)
+        prompt = prompts.prompt_tokens(generation, self._config.max_context_tokens - 1)
         job = self._job(generation, prompt)
         if job.room <= 0:
             yield Delta(prompt_tokens=len(prompt), finish_reason="length")
@@ -133,7 +135,7 @@ class Simulated:
     def _job(self, generation: Generation, prompt: tuple[int, ...]) -> Job:
         """Raises InvalidGeneration, EngineBusy or EngineFailed where the request can't be taken."""
         self._check_alive()
-        simulated_prompt.check(generation)
+        prompts.check(generation)
         sampling, resumed = generation.sampling, generation.resume_token_ids
         room = self._config.max_context_tokens - len(prompt)
         self._refuse_if_busy(generation.request_id)
@@ -141,8 +143,8 @@ class Simulated:
         voice = Voice(prompt, sampling, lengths, resumed)
         chooser = Chooser(voice, sampling, (*prompt, *resumed), self._rng)
         if sampling.constraint is not None:
-            voice.follow(simulated_prompt.constraint_script(sampling.constraint, chooser.document_seed()))
-        elif script := simulated_prompt.repeat_script(generation):
+            voice.follow(prompts.constraint_script(sampling.constraint, chooser.document_seed()))
+        elif script := prompts.repeat_script(generation):
             voice.follow(script)
         return Job(
             tokens=[*prompt, *resumed],
@@ -214,7 +216,7 @@ def _delta(job: Job) -> Delta:
     finish: FinishReason | None = None
     stop_reason = ""
     if job.done:
-        ended = ids[-1] == simulated_text.EOS
+        ended = ids[-1] == words.EOS
         on_stop_token = not ended and ids[-1] in job.stop_tokens and len(job.tokens) > job.stops_after
         finish = "stop" if ended or on_stop_token else "length"
         stop_reason = str(ids[-1]) if on_stop_token else ""

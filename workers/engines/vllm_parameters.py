@@ -1,7 +1,7 @@
-"""How a request's sampling becomes vLLM's SamplingParams, and which parameters vLLM takes beyond ours.
+"""Which request parameters vLLM takes beyond ours, and what a continued answer can't carry over. For the two engines that speak
+to a vLLM: in this process, and behind HTTP.
 
-`Extras` is the whole list of names that `Sampling.extra` may hold; anything else is refused by name. Importing this module
-does not import vLLM.
+`Extras` is the whole list of names that `Sampling.extra` may hold; any other is refused by name. Pure; does not import vLLM.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from workers.engine import Constraint, Generation, InvalidGeneration, Sampling
+from workers.engine import Generation, InvalidGeneration, Sampling
 
 Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
@@ -77,61 +77,6 @@ def read_extras(extra: Mapping[str, object]) -> Extras:
 
 
 FIELDS = frozenset(Extras.model_fields)
-
-# Sampling field → SamplingParams field, where None leaves the choice to the model's own generation config, then to vLLM.
-NAMES = {
-    "temperature": "temperature",
-    "top_p": "top_p",
-    "top_k": "top_k",
-    "min_p": "min_p",
-    "presence_penalty": "presence_penalty",
-    "frequency_penalty": "frequency_penalty",
-    "repetition_penalty": "repetition_penalty",
-}
-
-# Constraint kind → StructuredOutputsParams field.
-CONSTRAINTS = {
-    "json_schema": "json",
-    "regex": "regex",
-    "grammar": "grammar",
-    "choice": "choice",
-    "json_object": "json_object",
-    "structural_tag": "structural_tag",
-}
-
-
-def sampling_fields(sampling: Sampling, extras: Extras, defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """SamplingParams' arguments, all but the token limits and the constraint.
-
-    `defaults` is what the model's folder recommends (`get_diff_sampling_param`). Stop strings are left out: they are ours.
-    """
-    fields: dict[str, Any] = {theirs: defaults[theirs] for theirs in NAMES.values() if theirs in defaults}
-    fields |= {theirs: value for ours, theirs in NAMES.items() if (value := getattr(sampling, ours)) is not None}
-    fields |= {
-        "seed": sampling.seed,
-        "stop_token_ids": list(dict.fromkeys((*sampling.stop_token_ids, *defaults.get("stop_token_ids", ())))),
-        "ignore_eos": sampling.ignore_eos,
-        "logprobs": sampling.logprobs if extras.logprob_token_ids is None else None,
-        "logprob_token_ids": extras.logprob_token_ids if sampling.logprobs is not None else None,
-        "logit_bias": dict(sampling.logit_bias) or None,
-        "bad_words": list(extras.bad_words),
-        "allowed_token_ids": extras.allowed_token_ids,
-        "thinking_token_budget": extras.thinking_token_budget,
-        "watermarking": extras.watermarking,
-        "extra_args": dict(extras.vllm_xargs) or None,
-        "detokenize": False,
-    }
-    return fields
-
-
-def constraint_fields(constraint: Constraint) -> dict[str, Any]:
-    """StructuredOutputsParams' arguments."""
-    value: Any = constraint.value
-    if constraint.kind == "choice":
-        value = list(constraint.value)
-    elif constraint.kind == "json_object":
-        value = True
-    return {CONSTRAINTS[constraint.kind]: value}
 
 
 def token_limits(sampling: Sampling, room_tokens: int, default_max_tokens: int | None, resumed: int) -> tuple[int, int]:

@@ -12,11 +12,11 @@ from dataclasses import replace
 
 from workers.config import OpenAIHttpEngine
 from workers.engine import Chat, Delta, EngineBusy, EngineFailed, EngineInfo, EngineStats, Generation, InvalidGeneration
-from workers.engines.openai_body import DIALECTS, chat_or_text, continued, tokenize
-from workers.engines.openai_load import LoadWatch
-from workers.engines.openai_server import Server
-from workers.engines.openai_stream import UNFINISHED, Dictated, deltas, dictate
-from workers.engines.vllm_sampling import read_extras, refuse_what_cannot_resume
+from workers.engines.openai_http.body import DIALECTS, chat_or_text, continued, tokenize
+from workers.engines.openai_http.load import LoadWatch
+from workers.engines.openai_http.server import Server
+from workers.engines.openai_http.stream import UNFINISHED, Dictated, deltas, dictate
+from workers.engines.vllm_parameters import read_extras, refuse_what_cannot_resume
 from workers.text import speak
 
 RETRY_S = 0.5

@@ -12,7 +12,7 @@ from workers.config import Speculation, VllmEngine
 from workers.engine import EngineFailed
 
 if TYPE_CHECKING:
-    from workers.engines.vllm_counters import Counters
+    from workers.engines.vllm.counters import Counters
 
 ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
@@ -102,8 +102,8 @@ def start(settings: VllmEngine) -> tuple[Any, "Counters"]:
         from vllm.v1.engine.async_llm import AsyncLLM
         from vllm.v1.executor import Executor
 
-        from workers.engines.vllm_counters import Counters
-        from workers.engines.vllm_executor import ending
+        from workers.engines.vllm.counters import Counters
+        from workers.engines.vllm.executor import ending
     except ImportError as fault:
         raise EngineFailed(f"vLLM can't be imported ({fault}): run `make vllm`, or use another engine kind") from fault
     # It warns of every chat that the template refuses, in the template's words, which may quote the chat.

@@ -1,0 +1,1 @@
+"""A running OpenAI-compatible server as an engine: vLLM, SGLang, TGI."""

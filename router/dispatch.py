@@ -101,6 +101,9 @@ class Dispatcher:
         except HeadgateError as fault:
             outcome = fault.code
             raise
+        except Exception:
+            outcome = "internal"
+            raise
         finally:
             self.in_flight -= 1
             self._ledger.ended()

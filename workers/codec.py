@@ -14,8 +14,8 @@ from headgate.v1 import worker_pb2 as wire
 from workers.engine import Chat, Constraint, Delta, FinishReason, Generation, InvalidGeneration, Sampling, TokenLogprob
 
 LONGEST_ID = 256
-MOST_STOPS = 32
-LONGEST_STOP = 256
+MOST_STOPS = 64
+LONGEST_STOP = 1024
 MOST_STOP_TOKENS = 1024
 MOST_BIASES = 1024
 MOST_CHOICES = 1024

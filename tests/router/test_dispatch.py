@@ -208,6 +208,18 @@ async def test_a_new_request_does_not_wait_when_nothing_is_ready() -> None:
     assert asyncio.get_running_loop().time() < 0.01
 
 
+async def test_a_fault_of_our_own_is_counted_as_such_and_frees_everything() -> None:
+    async def broken(address: str, call: Call) -> AsyncGenerator[Part, None]:
+        yield Part(prompt_tokens=1)
+        raise ZeroDivisionError
+
+    world = World(broken)
+    with pytest.raises(ZeroDivisionError):
+        await world.ask()
+    assert world.ledger.codes == ["internal"]
+    assert world.is_idle()
+
+
 async def test_a_caller_who_leaves_frees_everything() -> None:
     world = World(words)
     request = Request("q", "small", TextPrompt("hello"), Sampling(temperature=0), n=3)

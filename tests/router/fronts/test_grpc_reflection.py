@@ -18,7 +18,7 @@ SERVICES = [
 ]
 
 
-def ask_by_reflection(address: str) -> tuple[list[str], str, str]:
+def ask_by_reflection(address: str, model: str = "small") -> tuple[list[str], str, str]:
     """Services, an answer's text through headgate.v1, and one through the Open Inference Protocol."""
     with grpc.insecure_channel(address) as channel:
         database = ProtoReflectionDescriptorDatabase(channel)
@@ -43,7 +43,7 @@ def ask_by_reflection(address: str) -> tuple[list[str], str, str]:
             request_serializer=asked.SerializeToString,
             response_deserializer=answered.FromString,
         )
-        wire = asked(model_name="small")
+        wire = asked(model_name=model)
         tensor = wire.inputs.add(name="text_input", datatype="BYTES", shape=[1])
         tensor.contents.bytes_contents.append(b"hello")
         answer = call(wire, timeout=20)

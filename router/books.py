@@ -28,7 +28,7 @@ class Books:
         self._answered[request.id] = (finished.decision.pool, tenant.name)
         if len(self._answered) > REMEMBERED:
             self._answered.popitem(last=False)
-        self._metrics.finished(finished, tenant.name, request.model)
+        self._metrics.finished(finished, tenant.name, request.model, streaming=request.stream)
 
     def failed(self, request: Request, tenant: Tenant, code: str) -> None:
         self._metrics.failed(code, tenant.name, request.model)

@@ -69,7 +69,10 @@ Prompt = TextPrompt | TokenPrompt | ChatPrompt
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One generation. `deadline` is on the caller's monotonic clock, in seconds; None means none."""
+    """One generation. `deadline` is on the caller's monotonic clock, in seconds; None means none.
+
+    `stream` False: the caller reads nothing before the end, so pieces may come in larger portions.
+    """
 
     id: str
     model: str
@@ -81,6 +84,7 @@ class Request:
     cache_salt: str = ""
     priority: int = 0
     deadline: float | None = None
+    stream: bool = True
 
 
 @dataclass(frozen=True, slots=True)

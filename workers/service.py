@@ -17,6 +17,7 @@ from headgate.v1 import worker_pb2 as wire
 from headgate.v1 import worker_pb2_grpc
 from workers import codec
 from workers.engine import Delta, Embeds, Engine, EngineBusy, EngineFailed, Generation, InvalidGeneration
+from workers.merging import merged
 from workers.preemption import Preempted, Preemptions, Running
 from workers.stats import LEAST_INTERVAL_S, LONGEST_INTERVAL_S, USUAL_INTERVAL_S, StateFeed
 
@@ -56,7 +57,10 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
         running = self._preemptions.enter(generation.request_id)
         self._begin()
         try:
-            async with aclosing(self._answer(generation, running)) as messages:
+            answer = self._answer(generation, running)
+            if request.merge_ms:
+                answer = merged(answer, request.merge_ms / 1000, asyncio.get_running_loop().time)
+            async with aclosing(answer) as messages:
                 async for message in messages:
                     yield message
         except Exception as fault:  # noqa: BLE001 - the edge: each sort is told to the caller in its own way, or logged

@@ -13,6 +13,7 @@ Errors are raised; `grpc/calls.py` gives them their status.
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,7 @@ class OipServicer:
         texts, reasons = [""] * request.n, [""] * request.n
         pieces: list[list[str]] = [[] for _ in texts]
         finished: Finished | None = None
-        async with aclosing(self._service.generate(request, tenant)) as events:
+        async with aclosing(self._service.generate(replace(request, stream=False), tenant)) as events:
             async for event in events:
                 if isinstance(event, Piece):
                     pieces[event.index].append(event.text)

@@ -52,6 +52,20 @@ async def during(stack: Stack, session: aiohttp.ClientSession, act: Callable[[st
     return heard
 
 
+async def test_an_answer_that_nobody_reads_along_survives_as_well(stack: Stack, session: aiohttp.ClientSession) -> None:
+    whole = (await stack.chat(session, ASK)).text[0]
+    moved = 0
+    for number in range(6):  # it may be the other replica that serves it
+        asked = asyncio.create_task(session.post(f"{stack.url}/v1/chat/completions", json={"model": "pool", **ASK}))
+        await asyncio.sleep(0.15)
+        await stack.kill(f"pool/{number % 2}")
+        answer = await (await asked).json()
+        assert answer["choices"][0]["message"]["content"] == whole
+        moved += answer["headgate"]["resumed"]
+        await stack.all_up()
+    assert moved
+
+
 async def test_a_worker_told_to_leave_ends_its_answers_and_then_itself(stack: Stack, session: aiohttp.ClientSession) -> None:
     whole = await stack.chat(session, ASK)
     gone: list[str] = []

@@ -118,6 +118,13 @@ async def test_everything_asked_for_reaches_the_worker() -> None:
     assert list(ids.token_ids.ids) == [1, 2]
 
 
+async def test_an_answer_that_nobody_reads_along_may_come_in_portions() -> None:
+    async with serving(three) as (fake, client, address):
+        await parts_of(client, address, call())
+        await parts_of(client, address, call(stream=False))
+    assert [asked.merge_ms > 0 for asked in fake.asked] == [False, True]
+
+
 def failing(code: grpc.StatusCode, after: int = 0, metadata: tuple[tuple[str, str], ...] = ()) -> Behaviour:
     async def behaviour(request: Any, context: Any) -> AsyncIterator[wire.WorkerGenerateResponse]:
         for number in range(after):

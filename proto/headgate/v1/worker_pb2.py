@@ -25,43 +25,43 @@ _sym_db = _symbol_database.Default()
 from headgate.v1 import generation_pb2 as headgate_dot_v1_dot_generation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18headgate/v1/worker.proto\x12\x0bheadgate.v1\x1a\x1cheadgate/v1/generation.proto\"\xa2\x02\n\x15WorkerGenerateRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12*\n\ttoken_ids\x18\x04 \x01(\x0b\x32\x15.headgate.v1.TokenIdsH\x00\x12\'\n\x04\x63hat\x18\x05 \x01(\x0b\x32\x17.headgate.v1.WorkerChatH\x00\x12\'\n\x08sampling\x18\x06 \x01(\x0b\x32\x15.headgate.v1.Sampling\x12\x18\n\x10resume_token_ids\x18\x07 \x03(\r\x12\x0e\n\x06tenant\x18\x08 \x01(\t\x12\x12\n\ncache_salt\x18\t \x01(\t\x12\x10\n\x08priority\x18\n \x01(\x05\x42\x08\n\x06prompt\"U\n\nWorkerChat\x12\x15\n\rmessages_json\x18\x01 \x01(\x0c\x12\x12\n\ntools_json\x18\x02 \x01(\x0c\x12\x1c\n\x14template_kwargs_json\x18\x03 \x01(\x0c\"\xce\x03\n\x16WorkerGenerateResponse\x12\x11\n\ttoken_ids\x18\x01 \x03(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12+\n\x08logprobs\x18\x03 \x03(\x0b\x32\x19.headgate.v1.TokenLogprob\x12?\n\x06prompt\x18\x04 \x01(\x0b\x32/.headgate.v1.WorkerGenerateResponse.PromptUsage\x12:\n\x06\x66inish\x18\x05 \x01(\x0b\x32*.headgate.v1.WorkerGenerateResponse.Finish\x12\x17\n\x0ftool_calls_json\x18\x06 \x01(\x0c\x1a;\n\x0bPromptUsage\x12\x15\n\rprompt_tokens\x18\x01 \x01(\r\x12\x15\n\rcached_tokens\x18\x02 \x01(\r\x1a\x92\x01\n\x06\x46inish\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.headgate.v1.FinishReason\x12\x13\n\x0bstop_reason\x18\x02 \x01(\t\x12\x19\n\x11\x63ompletion_tokens\x18\x03 \x01(\r\x12\x14\n\x0c\x64raft_tokens\x18\x04 \x01(\r\x12\x17\n\x0f\x61\x63\x63\x65pted_tokens\x18\x05 \x01(\r\"h\n\x0c\x45mbedRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\r\n\x05texts\x18\x03 \x03(\t\x12\x17\n\ndimensions\x18\x04 \x01(\rH\x00\x88\x01\x01\x42\r\n\x0b_dimensions\"t\n\rEmbedResponse\x12\x32\n\x07vectors\x18\x01 \x03(\x0b\x32!.headgate.v1.EmbedResponse.Vector\x12\x15\n\rprompt_tokens\x18\x02 \x01(\r\x1a\x18\n\x06Vector\x12\x0e\n\x06values\x18\x01 \x03(\x02\"\'\n\x0cWatchRequest\x12\x17\n\x0fmin_interval_ms\x18\x01 \x01(\r\"\xd1\x04\n\x0bWorkerState\x12\x13\n\x0bincarnation\x18\x01 \x01(\t\x12\'\n\x05phase\x18\x02 \x01(\x0e\x32\x18.headgate.v1.WorkerPhase\x12\x0f\n\x07running\x18\x03 \x01(\r\x12\x0f\n\x07waiting\x18\x04 \x01(\r\x12\x13\n\x0bmax_running\x18\x05 \x01(\r\x12\x0f\n\x07kv_used\x18\x06 \x01(\x01\x12\x1a\n\x12kv_capacity_tokens\x18\x07 \x01(\x04\x12\x17\n\x0fkv_block_tokens\x18\x08 \x01(\r\x12\x1b\n\x13prompt_tokens_total\x18\t \x01(\x04\x12\x1b\n\x13output_tokens_total\x18\n \x01(\x04\x12!\n\x19prefix_query_tokens_total\x18\x0b \x01(\x04\x12\x1f\n\x17prefix_hit_tokens_total\x18\x0c \x01(\x04\x12\x1a\n\x12\x64raft_tokens_total\x18\r \x01(\x04\x12\x1d\n\x15\x61\x63\x63\x65pted_tokens_total\x18\x0e \x01(\x04\x12\x19\n\x11preemptions_total\x18\x0f \x01(\x04\x12\x0e\n\x06models\x18\x10 \x03(\t\x12\x0e\n\x06\x65ngine\x18\x11 \x01(\t\x12\x11\n\tsimulated\x18\x12 \x01(\x08\x12\x12\n\nembeddings\x18\x13 \x01(\x08\x12\x1a\n\x12max_context_tokens\x18\x14 \x01(\r\x12\x19\n\x11reports_token_ids\x18\x15 \x01(\x08\x12\x1a\n\x12\x63\x61\x63he_clears_total\x18\x16 \x01(\x04\x12\x19\n\x11parses_tool_calls\x18\x17 \x01(\x08\"$\n\x0ePreemptRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\" \n\x0fPreemptResponse\x12\r\n\x05\x66ound\x18\x01 \x01(\x08\"\x1f\n\x0c\x44rainRequest\x12\x0f\n\x07grace_s\x18\x01 \x01(\x01\"&\n\rDrainResponse\x12\x15\n\rstill_running\x18\x01 \x01(\r*\x92\x01\n\x0bWorkerPhase\x12\x1c\n\x18WORKER_PHASE_UNSPECIFIED\x10\x00\x12\x19\n\x15WORKER_PHASE_STARTING\x10\x01\x12\x16\n\x12WORKER_PHASE_READY\x10\x02\x12\x19\n\x15WORKER_PHASE_DRAINING\x10\x03\x12\x17\n\x13WORKER_PHASE_FAILED\x10\x04\x32\xe5\x02\n\x06Worker\x12U\n\x08Generate\x12\".headgate.v1.WorkerGenerateRequest\x1a#.headgate.v1.WorkerGenerateResponse0\x01\x12>\n\x05\x45mbed\x12\x19.headgate.v1.EmbedRequest\x1a\x1a.headgate.v1.EmbedResponse\x12>\n\x05Watch\x12\x19.headgate.v1.WatchRequest\x1a\x18.headgate.v1.WorkerState0\x01\x12\x44\n\x07Preempt\x12\x1b.headgate.v1.PreemptRequest\x1a\x1c.headgate.v1.PreemptResponse\x12>\n\x05\x44rain\x12\x19.headgate.v1.DrainRequest\x1a\x1a.headgate.v1.DrainResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18headgate/v1/worker.proto\x12\x0bheadgate.v1\x1a\x1cheadgate/v1/generation.proto\"\xb4\x02\n\x15WorkerGenerateRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x12*\n\ttoken_ids\x18\x04 \x01(\x0b\x32\x15.headgate.v1.TokenIdsH\x00\x12\'\n\x04\x63hat\x18\x05 \x01(\x0b\x32\x17.headgate.v1.WorkerChatH\x00\x12\'\n\x08sampling\x18\x06 \x01(\x0b\x32\x15.headgate.v1.Sampling\x12\x18\n\x10resume_token_ids\x18\x07 \x03(\r\x12\x0e\n\x06tenant\x18\x08 \x01(\t\x12\x12\n\ncache_salt\x18\t \x01(\t\x12\x10\n\x08priority\x18\n \x01(\x05\x12\x10\n\x08merge_ms\x18\x0b \x01(\rB\x08\n\x06prompt\"U\n\nWorkerChat\x12\x15\n\rmessages_json\x18\x01 \x01(\x0c\x12\x12\n\ntools_json\x18\x02 \x01(\x0c\x12\x1c\n\x14template_kwargs_json\x18\x03 \x01(\x0c\"\xce\x03\n\x16WorkerGenerateResponse\x12\x11\n\ttoken_ids\x18\x01 \x03(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12+\n\x08logprobs\x18\x03 \x03(\x0b\x32\x19.headgate.v1.TokenLogprob\x12?\n\x06prompt\x18\x04 \x01(\x0b\x32/.headgate.v1.WorkerGenerateResponse.PromptUsage\x12:\n\x06\x66inish\x18\x05 \x01(\x0b\x32*.headgate.v1.WorkerGenerateResponse.Finish\x12\x17\n\x0ftool_calls_json\x18\x06 \x01(\x0c\x1a;\n\x0bPromptUsage\x12\x15\n\rprompt_tokens\x18\x01 \x01(\r\x12\x15\n\rcached_tokens\x18\x02 \x01(\r\x1a\x92\x01\n\x06\x46inish\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.headgate.v1.FinishReason\x12\x13\n\x0bstop_reason\x18\x02 \x01(\t\x12\x19\n\x11\x63ompletion_tokens\x18\x03 \x01(\r\x12\x14\n\x0c\x64raft_tokens\x18\x04 \x01(\r\x12\x17\n\x0f\x61\x63\x63\x65pted_tokens\x18\x05 \x01(\r\"h\n\x0c\x45mbedRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\r\n\x05texts\x18\x03 \x03(\t\x12\x17\n\ndimensions\x18\x04 \x01(\rH\x00\x88\x01\x01\x42\r\n\x0b_dimensions\"t\n\rEmbedResponse\x12\x32\n\x07vectors\x18\x01 \x03(\x0b\x32!.headgate.v1.EmbedResponse.Vector\x12\x15\n\rprompt_tokens\x18\x02 \x01(\r\x1a\x18\n\x06Vector\x12\x0e\n\x06values\x18\x01 \x03(\x02\"\'\n\x0cWatchRequest\x12\x17\n\x0fmin_interval_ms\x18\x01 \x01(\r\"\xd1\x04\n\x0bWorkerState\x12\x13\n\x0bincarnation\x18\x01 \x01(\t\x12\'\n\x05phase\x18\x02 \x01(\x0e\x32\x18.headgate.v1.WorkerPhase\x12\x0f\n\x07running\x18\x03 \x01(\r\x12\x0f\n\x07waiting\x18\x04 \x01(\r\x12\x13\n\x0bmax_running\x18\x05 \x01(\r\x12\x0f\n\x07kv_used\x18\x06 \x01(\x01\x12\x1a\n\x12kv_capacity_tokens\x18\x07 \x01(\x04\x12\x17\n\x0fkv_block_tokens\x18\x08 \x01(\r\x12\x1b\n\x13prompt_tokens_total\x18\t \x01(\x04\x12\x1b\n\x13output_tokens_total\x18\n \x01(\x04\x12!\n\x19prefix_query_tokens_total\x18\x0b \x01(\x04\x12\x1f\n\x17prefix_hit_tokens_total\x18\x0c \x01(\x04\x12\x1a\n\x12\x64raft_tokens_total\x18\r \x01(\x04\x12\x1d\n\x15\x61\x63\x63\x65pted_tokens_total\x18\x0e \x01(\x04\x12\x19\n\x11preemptions_total\x18\x0f \x01(\x04\x12\x0e\n\x06models\x18\x10 \x03(\t\x12\x0e\n\x06\x65ngine\x18\x11 \x01(\t\x12\x11\n\tsimulated\x18\x12 \x01(\x08\x12\x12\n\nembeddings\x18\x13 \x01(\x08\x12\x1a\n\x12max_context_tokens\x18\x14 \x01(\r\x12\x19\n\x11reports_token_ids\x18\x15 \x01(\x08\x12\x1a\n\x12\x63\x61\x63he_clears_total\x18\x16 \x01(\x04\x12\x19\n\x11parses_tool_calls\x18\x17 \x01(\x08\"$\n\x0ePreemptRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\" \n\x0fPreemptResponse\x12\r\n\x05\x66ound\x18\x01 \x01(\x08\"\x1f\n\x0c\x44rainRequest\x12\x0f\n\x07grace_s\x18\x01 \x01(\x01\"&\n\rDrainResponse\x12\x15\n\rstill_running\x18\x01 \x01(\r*\x92\x01\n\x0bWorkerPhase\x12\x1c\n\x18WORKER_PHASE_UNSPECIFIED\x10\x00\x12\x19\n\x15WORKER_PHASE_STARTING\x10\x01\x12\x16\n\x12WORKER_PHASE_READY\x10\x02\x12\x19\n\x15WORKER_PHASE_DRAINING\x10\x03\x12\x17\n\x13WORKER_PHASE_FAILED\x10\x04\x32\xe5\x02\n\x06Worker\x12U\n\x08Generate\x12\".headgate.v1.WorkerGenerateRequest\x1a#.headgate.v1.WorkerGenerateResponse0\x01\x12>\n\x05\x45mbed\x12\x19.headgate.v1.EmbedRequest\x1a\x1a.headgate.v1.EmbedResponse\x12>\n\x05Watch\x12\x19.headgate.v1.WatchRequest\x1a\x18.headgate.v1.WorkerState0\x01\x12\x44\n\x07Preempt\x12\x1b.headgate.v1.PreemptRequest\x1a\x1c.headgate.v1.PreemptResponse\x12>\n\x05\x44rain\x12\x19.headgate.v1.DrainRequest\x1a\x1a.headgate.v1.DrainResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headgate.v1.worker_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_WORKERPHASE']._serialized_start=1923
-  _globals['_WORKERPHASE']._serialized_end=2069
+  _globals['_WORKERPHASE']._serialized_start=1941
+  _globals['_WORKERPHASE']._serialized_end=2087
   _globals['_WORKERGENERATEREQUEST']._serialized_start=72
-  _globals['_WORKERGENERATEREQUEST']._serialized_end=362
-  _globals['_WORKERCHAT']._serialized_start=364
-  _globals['_WORKERCHAT']._serialized_end=449
-  _globals['_WORKERGENERATERESPONSE']._serialized_start=452
-  _globals['_WORKERGENERATERESPONSE']._serialized_end=914
-  _globals['_WORKERGENERATERESPONSE_PROMPTUSAGE']._serialized_start=706
-  _globals['_WORKERGENERATERESPONSE_PROMPTUSAGE']._serialized_end=765
-  _globals['_WORKERGENERATERESPONSE_FINISH']._serialized_start=768
-  _globals['_WORKERGENERATERESPONSE_FINISH']._serialized_end=914
-  _globals['_EMBEDREQUEST']._serialized_start=916
-  _globals['_EMBEDREQUEST']._serialized_end=1020
-  _globals['_EMBEDRESPONSE']._serialized_start=1022
-  _globals['_EMBEDRESPONSE']._serialized_end=1138
-  _globals['_EMBEDRESPONSE_VECTOR']._serialized_start=1114
-  _globals['_EMBEDRESPONSE_VECTOR']._serialized_end=1138
-  _globals['_WATCHREQUEST']._serialized_start=1140
-  _globals['_WATCHREQUEST']._serialized_end=1179
-  _globals['_WORKERSTATE']._serialized_start=1182
-  _globals['_WORKERSTATE']._serialized_end=1775
-  _globals['_PREEMPTREQUEST']._serialized_start=1777
-  _globals['_PREEMPTREQUEST']._serialized_end=1813
-  _globals['_PREEMPTRESPONSE']._serialized_start=1815
-  _globals['_PREEMPTRESPONSE']._serialized_end=1847
-  _globals['_DRAINREQUEST']._serialized_start=1849
-  _globals['_DRAINREQUEST']._serialized_end=1880
-  _globals['_DRAINRESPONSE']._serialized_start=1882
-  _globals['_DRAINRESPONSE']._serialized_end=1920
-  _globals['_WORKER']._serialized_start=2072
-  _globals['_WORKER']._serialized_end=2429
+  _globals['_WORKERGENERATEREQUEST']._serialized_end=380
+  _globals['_WORKERCHAT']._serialized_start=382
+  _globals['_WORKERCHAT']._serialized_end=467
+  _globals['_WORKERGENERATERESPONSE']._serialized_start=470
+  _globals['_WORKERGENERATERESPONSE']._serialized_end=932
+  _globals['_WORKERGENERATERESPONSE_PROMPTUSAGE']._serialized_start=724
+  _globals['_WORKERGENERATERESPONSE_PROMPTUSAGE']._serialized_end=783
+  _globals['_WORKERGENERATERESPONSE_FINISH']._serialized_start=786
+  _globals['_WORKERGENERATERESPONSE_FINISH']._serialized_end=932
+  _globals['_EMBEDREQUEST']._serialized_start=934
+  _globals['_EMBEDREQUEST']._serialized_end=1038
+  _globals['_EMBEDRESPONSE']._serialized_start=1040
+  _globals['_EMBEDRESPONSE']._serialized_end=1156
+  _globals['_EMBEDRESPONSE_VECTOR']._serialized_start=1132
+  _globals['_EMBEDRESPONSE_VECTOR']._serialized_end=1156
+  _globals['_WATCHREQUEST']._serialized_start=1158
+  _globals['_WATCHREQUEST']._serialized_end=1197
+  _globals['_WORKERSTATE']._serialized_start=1200
+  _globals['_WORKERSTATE']._serialized_end=1793
+  _globals['_PREEMPTREQUEST']._serialized_start=1795
+  _globals['_PREEMPTREQUEST']._serialized_end=1831
+  _globals['_PREEMPTRESPONSE']._serialized_start=1833
+  _globals['_PREEMPTRESPONSE']._serialized_end=1865
+  _globals['_DRAINREQUEST']._serialized_start=1867
+  _globals['_DRAINREQUEST']._serialized_end=1898
+  _globals['_DRAINRESPONSE']._serialized_start=1900
+  _globals['_DRAINRESPONSE']._serialized_end=1938
+  _globals['_WORKER']._serialized_start=2090
+  _globals['_WORKER']._serialized_end=2447
 # @@protoc_insertion_point(module_scope)

@@ -218,6 +218,7 @@ def _call(prompts: list[Prompt], given: Given, form: Form, caller: Caller, sampl
             tenant=caller.tenant,
             session=session,
             deadline=caller.deadline,
+            stream=form.stream,
             **given.request,
         )
         for i, prompt in enumerate(prompts)

@@ -202,7 +202,7 @@ async def test_the_deadline_reaches_the_worker() -> None:
         await until(lambda: fake.running == 0)
         with pytest.raises(DeadlineExceeded):
             await parts_of(client, address, call(deadline=asyncio.get_running_loop().time() - 1))
-    assert left[0] <= 0.3
+    assert 0 < left[0] < 10, "the caller's deadline, but for gRPC's rounding, and not none at all"
     assert len(left) == 1
 
 

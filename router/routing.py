@@ -76,7 +76,8 @@ class Routing:
         if not plan.prefix:
             return
         held = blocks_within(cached_tokens * plan.prompt_bytes // max(prompt_tokens, 1))
-        # Workers count whole KV blocks, so a little less than we thought proves nothing.
+        # Workers count whole KV blocks, so a little less than we thought proves nothing. What was wrong is dropped before the
+        # prompt is remembered: by then the replica has read it all. An engine that caches nothing is remembered all the same.
         if held + 1 < pick.matched_blocks:
             self._index.correct(plan.prefix, pick.replica_id, held)
         self._index.remember(plan.prefix, pick.replica_id)

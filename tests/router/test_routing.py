@@ -58,7 +58,7 @@ def test_a_prompt_goes_back_to_the_replica_that_read_it() -> None:
     assert {world.place(ask())[1].replica_id for _ in range(20)} == {first.replica_id}
 
 
-def test_a_replica_that_reports_nothing_cached_is_believed() -> None:
+def test_a_corrected_memory_holds_nothing_of_the_chain() -> None:
     world = World()
     plan, first = world.place(ask())
     world.routing.learn(plan, first, 1000, 0)

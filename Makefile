@@ -11,15 +11,15 @@ export HEADGATE_HOME ?= $(CURDIR)/.cache
 RUN := .venv/bin/python
 DEMO_MODEL := SmolLM2-135M-Instruct
 
-.PHONY: help demo test check bench proto lock vllm clean packages ready model
+.PHONY: help demo test check bench proto lock vllm ray kube kube-up kube-down clean packages ready model control-plane
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1~/p' $(MAKEFILE_LIST) | awk -F '~' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1~/p' $(MAKEFILE_LIST) | awk -F '~' '{ printf "%-16s %s\n", $$1, $$2 }'
 
 demo: model ## start three pools, send real prompts, stay up until Ctrl-C (ONCE=1: stop after the answers)
 	@exec $(RUN) -m cli demo $(if $(ONCE),--once)
 
-test: model check ## everything: checks, tests, tests on real vLLM (ARGS=... goes to pytest)
+test: model control-plane check ## everything: checks, tests, tests on Kubernetes and on real vLLM (ARGS=... goes to pytest)
 	@exec $(RUN) tools/run_tests.py $(ARGS)
 
 check: packages ## format, lint, types, import rules
@@ -40,6 +40,18 @@ lock: packages ## resolve requirements/*.txt anew (UPGRADE=1: to the newest)
 vllm: ## install real vLLM for CPU, or say why it cannot be
 	@python=$$(tools/find-python) && exec "$$python" tools/prepare.py --vllm=must
 
+ray: ## install Ray Serve, or say why it cannot be
+	@python=$$(tools/find-python) && exec "$$python" tools/prepare.py --ray=must
+
+kube: packages ## build a Kubernetes control plane for tests, or say why it cannot be (once per machine: five to ten minutes)
+	@exec $(RUN) -m tools.kube.prepare --must
+
+kube-up: kube ## start that control plane in the background, with three GPU nodes that are played
+	@exec $(RUN) -m tests.kube.cluster up
+
+kube-down: packages ## end it
+	@exec $(RUN) -m tests.kube.cluster down
+
 clean: ## remove what make made, the environment and the models too
 	rm -rf .venv .cache bench-out dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
@@ -47,7 +59,10 @@ packages:
 	@python=$$(tools/find-python) && exec "$$python" tools/prepare.py
 
 ready:
-	@python=$$(tools/find-python) && exec "$$python" tools/prepare.py --vllm
+	@python=$$(tools/find-python) && exec "$$python" tools/prepare.py --vllm --ray
+
+control-plane: packages
+	@exec $(RUN) -m tools.kube.prepare
 
 model: ready
 	@test -e .cache/vllm-unavailable || exec $(RUN) -m cli models fetch $(DEMO_MODEL) >/dev/null

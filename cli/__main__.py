@@ -4,7 +4,7 @@ import io
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -35,12 +35,15 @@ def up(
     http_port: HttpPort = None,
     grpc_port: GrpcPort = None,
     ready_file: Annotated[Path | None, typer.Option(help="Write the addresses here, as JSON, once every pool answers.")] = None,
+    on: Annotated[
+        Literal["processes", "ray"], typer.Option(help="Run workers as processes, or as Ray Serve applications.")
+    ] = "processes",
     check: Annotated[bool, typer.Option("--check", help="Only check the file.")] = False,
 ) -> None:
     """Run a router and its workers on this machine."""
     from cli.up import up as run_up
 
-    run_up(file, http_port, grpc_port, ready_file, check=check)
+    run_up(file, http_port, grpc_port, ready_file, on=on, check=check)
 
 
 @app.command()
@@ -83,6 +86,18 @@ def demo(
     from cli.demo.command import demo as run_demo
 
     run_demo(http_port, grpc_port, once=once)
+
+
+@app.command()
+def validate(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help='Kubernetes objects, YAML or JSON; "-" reads standard input.')
+    ],
+) -> None:
+    """Check ModelPools, Tenants and RoutingPolicies in files, without a cluster."""
+    from cli.validate import validate as run_validate
+
+    run_validate(files)
 
 
 @models_app.command("list")

@@ -11,16 +11,21 @@ from pathlib import Path
 from cli.errors import CommandError
 from cli.fetching.model_store import path_of
 from cli.stack.config import Stack, load
+from cli.stack.on_ray import check_ray
 from cli.stack.ports import GRPC, HTTP, check_free, named_port
-from cli.stack.running import Endpoints, RunningStack
+from cli.stack.running import Endpoints, RunningStack, Runtime
 from cli.stack.status import status_line
 from cli.supervision.log import Log
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def up(file: Path, http_port: int | None, grpc_port: int | None, ready_file: Path | None, *, check: bool) -> None:
+def up(
+    file: Path, http_port: int | None, grpc_port: int | None, ready_file: Path | None, *, on: Runtime = "processes", check: bool
+) -> None:
     """The command. Raises CommandError for what the user can mend."""
+    if on == "ray":
+        check_ray()
     stack = load(file, path_of).on_ports(named_port(HTTP, http_port), named_port(GRPC, grpc_port))
     if check:
         print(f"{file}: fine. {describe(stack)}")
@@ -34,7 +39,7 @@ def up(file: Path, http_port: int | None, grpc_port: int | None, ready_file: Pat
     check_free(GRPC, stack.grpc)
     try:
         with tempfile.TemporaryDirectory(prefix="headgate-") as folder:
-            asyncio.run(_serve(stack, Path(folder), ready_file))
+            asyncio.run(_serve(stack, Path(folder), ready_file, on))
     finally:
         if ready_file is not None:
             for left in (ready_file, ready_file.with_name(ready_file.name + ".new")):
@@ -60,13 +65,13 @@ def describe(stack: Stack) -> str:
     return f"{len(stack.pools)} pool{'s' * (len(stack.pools) != 1)}: " + "; ".join(texts)
 
 
-async def _serve(stack: Stack, folder: Path, ready_file: Path | None) -> None:
+async def _serve(stack: Stack, folder: Path, ready_file: Path | None, on: Runtime) -> None:
     stopper = Stopper()
     width = max((len(pool.name) + 4 for pool in stack.pools), default=0)
     log = Log(sys.stdout, colour=_colour(), width=width, gone=stopper.stop)
-    log.ours(f"starting {describe(stack)}; Ctrl-C ends it")
+    log.ours(f"starting {describe(stack)}{' on Ray' * (on == 'ray')}; Ctrl-C ends it")
     status = StatusLines(log)
-    running = RunningStack(stack, folder, log, on_change=lambda: status.show(running))
+    running = RunningStack(stack, folder, log, on=on, on_change=lambda: status.show(running))
     stopper.watch(running, log)
     async with asyncio.TaskGroup() as group:
         announcing = group.create_task(_announce(running, log, ready_file), name="announces readiness")

@@ -9,7 +9,6 @@ import signal
 import sys
 from pathlib import Path
 from random import Random
-from time import monotonic
 
 import uvloop
 
@@ -18,16 +17,19 @@ from router.config import ConfigError, RouterConfig, load
 from router.dispatch import Dispatcher
 from router.embedding import Embedder
 from router.fleet.channels import Channels
+from router.fleet.feed import Feed
+from router.fleet.loads import LoadCounts
 from router.fleet.stats import StatsWatcher
 from router.fleet.store import FleetStore
-from router.fleet.topology import SourceHealth, follow_file, follow_stream
 from router.fronts.grpc_front import GrpcFront
 from router.fronts.http_front import HttpFront
-from router.metrics import Metrics, TopologyState
+from router.metrics import Metrics
 from router.picking.prefix_index import PrefixIndex
 from router.picking.registry import build_pipeline
 from router.routing import Routing
 from router.service import Service
+from router.tls import WORKER, TlsFiles, TlsUnusable
+from router.waiting import WaitingRoom
 from router.worker_client import WorkerClient
 
 log = logging.getLogger("router")
@@ -35,26 +37,28 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 async def serve(config: RouterConfig, ready_file: Path | None) -> None:
-    """Runs until SIGTERM or SIGINT, then drains: no new work, running answers get `drain_s` to end."""
+    """Runs until SIGTERM or SIGINT, then drains: no new work, running answers get `drain_s` to end. Raises TlsUnusable."""
     stop = asyncio.Event()
     for number in STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    tls = TlsFiles(config.tls.folder) if config.tls is not None else None
     store = FleetStore(config)
-    channels = Channels(config.limits.max_timeout_s)
-    metrics, health = Metrics(store), SourceHealth()
-    metrics.watch_topology(lambda: TopologyState(health.version, health.age_s(monotonic()), health.connected))
-    books = Books(metrics)
+    channels = Channels(config.limits.max_timeout_s, tls, WORKER)
+    room = WaitingRoom(store, config.limits.max_waiting_cold)
+    metrics, loads = Metrics(store), LoadCounts()
+    feed = Feed(config.topology, store, loads, room, tls)
+    feed.shown_by(metrics)
+    books = Books(metrics, loads)
     routing = Routing(config.auto, build_pipeline(config.picking), PrefixIndex(), Random())
     store.on_incarnation(routing.forget)
     workers = WorkerClient(channels, config.failover)
-    dispatcher = Dispatcher(store, workers, routing, books, config)
-    embedder = Embedder(store, workers, routing, config.failover.tries)
+    dispatcher = Dispatcher(store, workers, routing, books, room, config)
+    embedder = Embedder(store, workers, routing, books, room, config.failover.tries)
     service = Service(dispatcher, embedder, store, routing, books)
     http = HttpFront(service, config, metrics.page)
     grpc = GrpcFront(service, config)
     async with asyncio.TaskGroup() as tasks:
-        watcher = StatsWatcher(store, channels)
-        background = [tasks.create_task(watcher.run()), tasks.create_task(_follow(config, store, health))]
+        background = [tasks.create_task(StatsWatcher(store, channels, tls=tls).run()), tasks.create_task(feed.run())]
         http_address = await http.start()
         grpc_address = await grpc.start()
         _announce(ready_file, http_address, grpc_address)
@@ -67,14 +71,7 @@ async def serve(config: RouterConfig, ready_file: Path | None) -> None:
         await asyncio.gather(http.close(), grpc.close())
         for task in background:
             task.cancel()
-    await channels.close()
-
-
-async def _follow(config: RouterConfig, store: FleetStore, health: SourceHealth) -> None:
-    if config.topology.file is not None:
-        await follow_file(config.topology.file, store, health)
-    elif config.topology.address is not None:
-        await follow_stream(config.topology.address, store, health)
+    await asyncio.gather(channels.close(), feed.close())
 
 
 def _announce(ready_file: Path | None, http: tuple[str, int], grpc: tuple[str, int]) -> None:
@@ -100,6 +97,9 @@ def main() -> int:
         return 2
     try:
         uvloop.run(serve(config, arguments.ready_file))
+    except TlsUnusable as fault:
+        sys.stderr.write(f"router: {fault}\n")
+        return 2
     except OSError as fault:
         sys.stderr.write(f"router: can't listen: {fault}\n")
         return 1

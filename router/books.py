@@ -4,6 +4,7 @@ import logging
 from collections import OrderedDict
 
 from router.errors import NotFound, ReplicaLost
+from router.fleet.loads import LoadCounts
 from router.metrics import Metrics
 from router.picking.pipeline import Pick
 from router.request import Finished, Request
@@ -17,18 +18,26 @@ log = logging.getLogger(__name__)
 class Books:
     """The ledger that dispatch writes to."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, loads: LoadCounts) -> None:
         self._metrics = metrics
+        self._loads = loads
         self._answered: OrderedDict[str, tuple[str, str]] = OrderedDict()
 
     def started(self) -> None:
         self._metrics.started()
+
+    def arrived(self, pool: str) -> None:
+        self._loads.arrived(pool)
 
     def finished(self, request: Request, tenant: Tenant, finished: Finished) -> None:
         self._answered[request.id] = (finished.decision.pool, tenant.name)
         if len(self._answered) > REMEMBERED:
             self._answered.popitem(last=False)
         self._metrics.finished(finished, tenant.name, request.model, streaming=request.stream)
+        # Choices of one request are produced side by side.
+        later_tokens = finished.usage.completion_tokens / request.n - 1
+        tpot_s = (finished.total_s - finished.ttft_s) / later_tokens if later_tokens > 0 else 0.0
+        self._loads.answered(finished.decision.pool, finished.ttft_s, tpot_s)
 
     def failed(self, request: Request, tenant: Tenant, code: str) -> None:
         self._metrics.failed(code, tenant.name, request.model)

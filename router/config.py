@@ -20,6 +20,12 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Tls(Strict):
+    """A folder with tls.crt, tls.key and ca.crt, as a Kubernetes Secret is mounted. It is read again when it changes."""
+
+    folder: Path
+
+
 class Listen(Strict):
     """Where a front listens; port 0 takes a free one."""
 
@@ -28,10 +34,13 @@ class Listen(Strict):
 
 
 class TopologySource(Strict):
-    """Where pools, replicas and tenants come from: a file that is watched, or a control plane."""
+    """Where pools, replicas and tenants come from: a file that is watched, or a control plane.
+
+    The host of `address` may stand for several replicas of the control plane: one of them is watched, all are told of the load.
+    """
 
     file: Path | None = None
-    address: str | None = None
+    address: Annotated[str, Field(pattern=r"^\S+:[0-9]{1,5}$")] | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "TopologySource":
@@ -41,9 +50,13 @@ class TopologySource(Strict):
 
 
 class Limits(Strict):
-    """What one router takes before it says no. Everything a caller can make large has a bound here."""
+    """What one router takes before it says no. Everything a caller can make large has a bound here.
+
+    max_waiting_cold   requests, of those in flight, that wait for a pool without a ready replica
+    """
 
     max_in_flight: int = Field(default=4096, ge=1)
+    max_waiting_cold: int = Field(default=1024, ge=0)
     max_connections: int = Field(default=8192, ge=1)
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
     max_n: int = Field(default=16, ge=1)
@@ -75,7 +88,10 @@ class Failover(Strict):
 
 
 class RouterConfig(Strict):
-    """The whole of it. `unknown_parameters` says what happens to request fields we do not know (docs/parameters.md)."""
+    """The whole of it. `unknown_parameters` says what happens to request fields we do not know (docs/parameters.md).
+
+    tls   mutual TLS towards workers and control plane; without it that traffic is plain text
+    """
 
     topology: TopologySource
     http: Listen = Listen(port=8080)
@@ -84,6 +100,7 @@ class RouterConfig(Strict):
     auto: AutoRule = AutoRule()
     limits: Limits = Limits()
     failover: Failover = Failover()
+    tls: Tls | None = None
     unknown_parameters: Literal["refuse", "pass"] = "refuse"
     stale_after_s: Seconds = 10.0
     drain_s: Seconds = 30.0

@@ -55,13 +55,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One choice of a request, as one worker is asked for it."""
+    """One choice of a request, as one worker is asked for it. `cache_salt` is the caller's under that of its tenant."""
 
     request: Request
     index: int
     model: str
     sampling: Sampling
     resume_token_ids: tuple[int, ...] = ()
+    cache_salt: str = ""
 
 
 def must_replay(request: Request, reports_token_ids: bool) -> bool:

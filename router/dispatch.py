@@ -21,6 +21,7 @@ from router.picking.pipeline import Pick
 from router.request import Decision, Event, Finished, Piece, Request, Started, Usage
 from router.routing import Plan, Routing
 from router.snapshot import Fleet, Pool, Tenant
+from router.waiting import WaitingRoom, cold_start_wait_s
 
 
 class Store(Protocol):
@@ -44,6 +45,7 @@ class Ledger(Protocol):
     """Counts what happened. Cheap: it is called on every request."""
 
     def started(self) -> None: ...
+    def arrived(self, pool: str) -> None: ...
     def finished(self, request: Request, tenant: Tenant, finished: Finished) -> None: ...
     def failed(self, request: Request, tenant: Tenant, code: str) -> None: ...
     def decided(self, seconds: float) -> None: ...
@@ -72,8 +74,11 @@ class Job:
 class Dispatcher:
     """Serves requests. One per router process, used from its event loop only."""
 
-    def __init__(self, store: Store, workers: Workers, routing: Routing, ledger: Ledger, config: RouterConfig) -> None:
+    def __init__(
+        self, store: Store, workers: Workers, routing: Routing, ledger: Ledger, room: WaitingRoom, config: RouterConfig
+    ) -> None:
         self._store = store
+        self._room = room
         self._workers = workers
         self._routing = routing
         self._ledger = ledger
@@ -114,6 +119,7 @@ class Dispatcher:
         began = perf_counter()
         plan = self._routing.plan(request, tenant, self._store.view())
         self._ledger.decided(perf_counter() - began)
+        self._ledger.arrived(plan.choices[0].pool.name)
         return Job(request, plan, began, [Answer(index, request) for index in range(request.n)])
 
     def _admit(self) -> None:
@@ -129,15 +135,15 @@ class Dispatcher:
         lost: ReplicaLost | None = None
         tried: set[str] = set()
         for attempt in range(self._failover.tries):
-            pool, pick = await self._place(job, tried, patient=attempt > 0)
+            pool, pick = await self._place(job, tried, begun=attempt > 0)
             sampling, resume = answer.next_try(pool.reports_token_ids)
-            call = Call(job.request, answer.index, pool.models[0], sampling, resume)
+            call = Call(job.request, answer.index, pool.models[0], sampling, resume, job.plan.cache_salt)
             self._store.assume(pick.replica_id)
             try:
                 async with aclosing(self._workers.generate(self._store.address(pick.replica_id), call)) as parts:
                     async for part in parts:
                         if part.prompt_tokens is not None and not resume:
-                            self._routing.learn(job.plan, pick, part.prompt_tokens, part.cached_tokens)
+                            self._routing.learn(job.plan, pool, pick, part.prompt_tokens, part.cached_tokens)
                         if (piece := answer.accept(part)) is not None:
                             yield piece
                 self._store.succeeded(pick.replica_id)
@@ -155,29 +161,48 @@ class Dispatcher:
         kind = AnswerLost if answer.begun else NoReplica
         raise kind(f"{self._failover.tries} tries failed; the last: {lost}", retry_after_s=1.0) from lost
 
-    async def _place(self, job: Job, tried: set[str], *, patient: bool) -> tuple[Pool, Pick]:
-        """Pool and replica for the next try. An answer that was accepted waits for a replica; a new one is told at once."""
-        give_up_s = self._now() + (self._failover.wait_s if patient else 0.0)
-        while True:
-            fleet = self._store.view()
-            for pool in self._pools(job, fleet):
-                # Tried replicas are the last resort: they may have come back.
-                for excluded in (frozenset(tried), frozenset()) if tried else (frozenset[str](),):
-                    if (pick := self._routing.pick(job.plan, pool, fleet, excluded)) is not None:
-                        job.pool, job.decision = pool, self._routing.decision(job.plan, pool, pick)
-                        return pool, pick
-            self._check_deadline(job.request.deadline)
-            if self._now() >= give_up_s:
-                raise self._nobody(job, fleet)
-            await asyncio.sleep(0.05)
+    async def _place(self, job: Job, tried: set[str], *, begun: bool) -> tuple[Pool, Pick]:
+        """Pool and replica for the next try. Where there is none, an answer that was accepted waits for one; a new request is
+        told at once, but for pools that are started by being asked for."""
+        if (found := self._find(job, tried)) is not None:
+            return found
+        self._check_deadline(job.request.deadline)
+        fleet = self._store.view()
+        wait_s = self._failover.wait_s if begun else cold_start_wait_s(self._pools(job, fleet), fleet)
+        if not wait_s:
+            raise self._nobody(job, fleet)
+        give_up_s = until_s = self._now() + wait_s
+        if job.request.deadline is not None:
+            until_s = min(until_s, job.request.deadline)
+        with self._room.entered(self._names(job), begun=begun) as ticket:
+            while await self._room.turn(ticket, until_s):
+                if (found := self._find(job, tried)) is not None:
+                    return found
+        if until_s < give_up_s:
+            raise DeadlineExceeded("the request's time was up before a replica was ready")
+        why = self._nobody(job, self._store.view())
+        raise NoReplica(f"no replica was ready within {wait_s:g} s: {why}", retry_after_s=5.0)
+
+    def _find(self, job: Job, tried: set[str]) -> tuple[Pool, Pick] | None:
+        """The best replica of the best pool that has one for this request now."""
+        fleet = self._store.view()
+        for pool in self._pools(job, fleet):
+            # Tried replicas are the last resort: they may have come back.
+            for excluded in (frozenset(tried), frozenset()) if tried else (frozenset[str](),):
+                if (pick := self._routing.pick(job.plan, pool, fleet, excluded)) is not None:
+                    job.pool, job.decision = pool, self._routing.decision(job.plan, pool, pick)
+                    return pool, pick
+        return None
+
+    def _names(self, job: Job) -> list[str]:
+        """Pools to try. An answer that has begun stays with its model."""
+        if job.pool is not None and (job.begun or len(job.answers) > 1):
+            return [job.pool.name]
+        return [choice.pool.name for choice in job.plan.choices]
 
     def _pools(self, job: Job, fleet: Fleet) -> list[Pool]:
-        """Pools to try now, as the newest snapshot has them. An answer that has begun stays with its model."""
-        if job.pool is not None and (job.begun or len(job.answers) > 1):
-            names = [job.pool.name]
-        else:
-            names = [choice.pool.name for choice in job.plan.choices]
-        return [pool for name in names if (pool := fleet.pool(name)) is not None]
+        """Those of them that are there, as this snapshot has them."""
+        return [pool for name in self._names(job) if (pool := fleet.pool(name)) is not None]
 
     def _nobody(self, job: Job, fleet: Fleet) -> HeadgateError:
         pools = self._pools(job, fleet)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from router.request import Finished
@@ -43,11 +43,20 @@ class FleetSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TopologyState:
-    """How the router stands with the source of its topology."""
+    """How the router stands with the source of its topology. `refused` topologies made no sense."""
 
     version: int
     age_s: float
     connected: bool
+    refused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReportState:
+    """Load reports to replicas of the control plane: taken, and not."""
+
+    sent: int
+    failed: int
 
 
 class BoundedLabel:
@@ -142,6 +151,10 @@ class Metrics:
         """From now on the page tells how old the topology is, and whether its source is there."""
         self._collector.topology = state
 
+    def watch_reports(self, state: Callable[[], ReportState]) -> None:
+        """From now on the page tells of load reports."""
+        self._collector.reports = state
+
     def page(self) -> bytes:
         """The exposition: text/plain; version=0.0.4."""
         return generate_latest(self.registry)
@@ -192,6 +205,7 @@ class FleetCollector(Collector):
     def __init__(self, fleet: FleetSource) -> None:
         self._fleet = fleet
         self.topology: Callable[[], TopologyState] | None = None
+        self.reports: Callable[[], ReportState] | None = None
 
     def collect(self) -> Iterator[Metric]:
         fleet = self._fleet.view()
@@ -199,8 +213,13 @@ class FleetCollector(Collector):
         state = self.topology() if self.topology is not None else TopologyState(fleet.version, 0.0, True)
         yield _gauge("topology_version", "Version of the topology in use.", state.version)
         if self.topology is not None:
-            yield _gauge("topology_age_seconds", "Since the source last confirmed it.", state.age_s)
-            yield _gauge("topology_connected", "1 while the source is there.", float(state.connected))
+            yield _gauge("topology_age_seconds", "For how long it may have been out of date; 0 while connected.", state.age_s)
+            yield _gauge("topology_connected", "1 while the source is there and makes sense.", float(state.connected))
+            yield _counter("topology_refused", "Topologies that made no sense.", state.refused)
+        if self.reports is not None:
+            reports = self.reports()
+            yield _counter("load_reports", "Load reports that the control plane took.", reports.sent)
+            yield _counter("load_report_failures", "Load reports that did not reach it.", reports.failed)
 
     @staticmethod
     def _pools(fleet: Fleet) -> Iterator[Metric]:
@@ -224,6 +243,10 @@ class FleetCollector(Collector):
 
 def _gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(f"{PREFIX}{name}", text, value=value)
+
+
+def _counter(name: str, text: str, value: int) -> Metric:
+    return CounterMetricFamily(f"{PREFIX}{name}", text, value=value)
 
 
 def _pool_gauge(name: str, text: str) -> GaugeMetricFamily:

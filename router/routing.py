@@ -13,19 +13,27 @@ from router.choosing.choose import AutoRule, PoolChoice, choose
 from router.choosing.features import extract
 from router.errors import HeadgateError
 from router.picking.pipeline import Ask, Pick, Pipeline
-from router.picking.prefix_index import PrefixIndex, blocks_within, cached_share, chain
+from router.picking.prefix_index import PrefixIndex, blocks_within, bytes_of, cached_share, chain
 from router.request import ChatPrompt, Decision, Quote, Request, TextPrompt
 from router.snapshot import Fleet, Pool, Tenant
+
+# Of an engine that does not say how large its KV blocks are.
+UNKNOWN_BLOCK_TOKENS = 128
+# Bytes are told from tokens by the prompt's mean, from which its parts may differ by this factor.
+UNEVENNESS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where a request may go, best pool first. `prefix` is the hash chain over its prompt."""
+    """Where a request may go, best pool first. `prefix` is the hash chain over its prompt, under `cache_salt`: cached KV is
+    shared only by requests of equal salts, here and in the engines.
+    """
 
     request: Request
     choices: tuple[PoolChoice, ...]
     prefix: tuple[int, ...]
     prompt_bytes: int
+    cache_salt: str = ""
 
 
 class Routing:
@@ -36,11 +44,14 @@ class Routing:
         self._pipeline = pipeline
         self._index = index
         self._rng = rng
+        self._uncached: set[str] = set()  # replicas that had nothing where something was remembered
 
     def plan(self, request: Request, tenant: Tenant, fleet: Fleet) -> Plan:
         """Ranks the pools; a cached prefix lowers the price. Raises NotFound, Forbidden or InvalidRequest."""
         data = prompt_bytes(request)
-        prefix = chain(data, request.cache_salt)
+        # The tenant's part has a fixed length, so no choice of a caller's own salt leads into another tenant's cache.
+        salt = f"{tenant.cache_salt}-{request.cache_salt}" if tenant.cache_salt else request.cache_salt
+        prefix = chain(data, salt)
         shares = {
             pool.name: cached_share(blocks, len(data))
             for pool, blocks in zip(fleet.pools, self._index.deepest(prefix, fleet), strict=True)
@@ -48,7 +59,7 @@ class Routing:
         }
         features = extract(request.prompt, request.sampling)
         choices = choose(request, features, fleet, tenant, self._auto, shares)
-        return Plan(request, choices, prefix, len(data))
+        return Plan(request, choices, prefix, len(data), salt)
 
     def pick(self, plan: Plan, pool: Pool, fleet: Fleet, excluded: frozenset[str]) -> Pick | None:
         """The replica of this pool to serve it now; None while none can."""
@@ -71,20 +82,29 @@ class Routing:
         why = next(choice.reason for choice in plan.choices if choice.pool.name == pool.name)
         return Decision(pool.name, pool.models[0], pick.replica_id, f"{why}; {pick.reason}", pool.simulated)
 
-    def learn(self, plan: Plan, pick: Pick, prompt_tokens: int, cached_tokens: int) -> None:
-        """A replica has read this prompt: it holds its prefix now, and told how much of it it held before."""
+    def learn(self, plan: Plan, pool: Pool, pick: Pick, prompt_tokens: int, cached_tokens: int) -> None:
+        """A replica has read this prompt, and told how much of it it held before: so it holds its prefix now, unless it held
+        clearly less than was remembered. Then that memory goes, and the prompt is not remembered either: the cache is too small
+        for it, or off. A replica that had nothing where something was remembered is not trusted again before it has a hit.
+        """
         if not plan.prefix:
             return
-        held = blocks_within(cached_tokens * plan.prompt_bytes // max(prompt_tokens, 1))
-        # Workers count whole KV blocks, so a little less than we thought proves nothing. What was wrong is dropped before the
-        # prompt is remembered: by then the replica has read it all. An engine that caches nothing is remembered all the same.
-        if held + 1 < pick.matched_blocks:
-            self._index.correct(plan.prefix, pick.replica_id, held)
-        self._index.remember(plan.prefix, pick.replica_id)
+        if cached_tokens:
+            self._uncached.discard(pick.replica_id)
+        token_bytes = plan.prompt_bytes / max(prompt_tokens, 1)
+        # Engines count whole KV blocks, so up to one block more may have been there.
+        at_most_bytes = UNEVENNESS * token_bytes * (cached_tokens + (pool.kv_block_tokens or UNKNOWN_BLOCK_TOKENS))
+        if at_most_bytes < min(bytes_of(pick.matched_blocks), plan.prompt_bytes):
+            self._index.correct(plan.prefix, pick.replica_id, blocks_within(int(token_bytes * cached_tokens)))
+            if not cached_tokens:
+                self._uncached.add(pick.replica_id)
+        elif pick.replica_id not in self._uncached:
+            self._index.remember(plan.prefix, pick.replica_id)
 
     def forget(self, replica_id: str) -> None:
-        """The replica was replaced: its cache is empty."""
+        """The replica was replaced, or its cache cleared: it is empty."""
         self._index.forget(replica_id)
+        self._uncached.discard(replica_id)
 
     def quote(self, plan: Plan, fleet: Fleet) -> list[Quote]:
         """Every pool the request could go to, best first, with what it would cost there."""

@@ -74,8 +74,13 @@ class Service:
         return self._books.judged(request_id, score, label, tenant)
 
     def ready(self) -> bool:
-        """True once at least one replica can answer and the router is not shutting down."""
-        return not self._dispatcher.draining and bool(self._store.view().ready.any())
+        """True once a request can be answered and the router is not shutting down: a replica is ready, or is started by being
+        asked for. Where a topology without any pool was given, all there is to do is to say so.
+        """
+        fleet = self._store.view()
+        wakeable = any(pool.cold_start_wait_s for pool in fleet.pools)
+        nothing_wanted = fleet.version > 0 and not fleet.pools
+        return not self._dispatcher.draining and (bool(fleet.ready.any()) or wakeable or nothing_wanted)
 
     @property
     def draining(self) -> bool:

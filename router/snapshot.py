@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Tier = Literal["small", "large", "moe"]
+Role = Literal["aggregated", "prefill", "decode"]
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -30,7 +31,12 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """One model and the replicas that serve it: rows `start` to `stop` of the fleet's arrays."""
+    """One model and the replicas that serve it: rows `start` to `stop` of the fleet's arrays; none while it is scaled to zero.
+
+    known               False while no replica has ever said what it can do; the abilities below mean nothing then
+    kv_block_tokens     of the replica with the largest blocks; 0 where it is not known
+    cold_start_wait_s   how long a request may wait while no replica is ready; 0: it is refused at once
+    """
 
     name: str
     tier: Tier
@@ -44,6 +50,10 @@ class Pool:
     max_context_tokens: int = 0
     reports_token_ids: bool = True
     parses_tool_calls: bool = False
+    kv_block_tokens: int = 0
+    known: bool = True
+    role: Role = "aggregated"
+    cold_start_wait_s: int = 0
 
     @property
     def rows(self) -> slice:
@@ -79,10 +89,11 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """Who pays. `pools` empty means every pool."""
+    """Who pays. `pools` empty means every pool. Cached KV is shared among equal values of `cache_salt` only."""
 
     name: str
     pools: frozenset[str] = frozenset()
+    cache_salt: str = ""
 
     def may_use(self, pool: str) -> bool:
         return not self.pools or pool in self.pools

@@ -73,6 +73,8 @@ class WorkerClient:
                     message = await stream.read()
                 if message is grpc.aio.EOF:
                     raise ReplicaLost("the worker's stream ended before the answer did")
+                if message is None:  # what grpc.aio makes of bytes that are no message
+                    raise ReplicaLost("the worker sent bytes that are no message")
                 yield _decode(message)
                 if message.HasField("finish"):
                     return
@@ -94,6 +96,8 @@ class WorkerClient:
             answer = await WorkerStub(self._channels.get(address)).Embed(request, timeout=wait_s)
         except grpc.aio.AioRpcError as fault:
             raise _lost(fault, call.deadline) from fault
+        if answer is None:
+            raise ReplicaLost("the worker sent bytes that are no message")
         if len(answer.vectors) != len(call.texts):
             raise ReplicaLost(f"{len(call.texts)} texts were sent and {len(answer.vectors)} vectors came back")
         return tuple(tuple(vector.values) for vector in answer.vectors), answer.prompt_tokens
@@ -122,7 +126,7 @@ def _encode(call: Call, serial: int) -> wire.WorkerGenerateRequest:
         sampling=_encode_sampling(call.sampling),
         resume_token_ids=call.resume_token_ids,
         tenant=request.tenant,
-        cache_salt=request.cache_salt,
+        cache_salt=call.cache_salt,
         priority=request.priority,
         merge_ms=0 if request.stream else MERGE_MS,
     )

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from cli.fetching.model_store import path_of
+from tests.kube.cluster import network
+from tools.kube import kit
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = "SmolLM2-135M-Instruct"
@@ -39,8 +41,28 @@ def missing_vllm() -> str:
     return ""
 
 
+@functools.cache
+def missing_ray() -> str:
+    """Why no Ray can be started here; empty where it can."""
+    told = ROOT / ".cache" / "ray-unavailable"
+    if importlib.util.find_spec("ray") is None:
+        return f"Ray is not installed: {told.read_text().strip() if told.exists() else 'run make ray'}"
+    return ""
+
+
+@functools.cache
+def missing_kube() -> str:
+    """Why no test cluster can be started here (tests/kube); empty where one can."""
+    return kit.why_missing() or network.why_not()
+
+
+def missing_helm() -> str:
+    """Why charts cannot be rendered here; empty where they can."""
+    return "" if kit.kit().program("helm").exists() else kit.why_missing()
+
+
 # Each says why its part is missing, or nothing.
-PARTS: dict[str, Callable[[], str]] = {"vllm": missing_vllm}
+PARTS: dict[str, Callable[[], str]] = {"helm": missing_helm, "vllm": missing_vllm, "kube": missing_kube, "ray": missing_ray}
 
 
 def required_parts() -> frozenset[str]:
@@ -57,6 +79,11 @@ def parts_of(item: pytest.Item) -> Iterator[str]:
         yield from marker.args
     if item.get_closest_marker("vllm"):
         yield "vllm"
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if "kube" in parts_of(item):  # so that `-m kube` can choose what needs a process of its own
+        item.add_marker("kube")
 
 
 @pytest.hookimpl(tryfirst=True)  # before fixtures that would start the part

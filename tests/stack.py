@@ -51,6 +51,7 @@ class Stack:
         self.folder, self.engine, self.start_s = folder, engine, start_s
         self.failover = {"wait_s": 2 * start_s, **failover}
         self.tenants: list[dict[str, Any]] = []
+        self.tls: Path | None = None  # a folder with certificates; set before entering
         self.ids = [f"pool/{number}" for number in range(replicas)]
         self.addresses: dict[str, str] = {}
         self.workers: dict[str, Process] = {}
@@ -65,6 +66,7 @@ class Stack:
             "http": {"port": 0},
             "grpc": {"port": 0},
             "failover": self.failover,
+            **self._secured(),
         }
         self.router, ready = await self._spawn("router", "router", config, ["--ready-file", str(self.folder / "router.ready")])
         self.url, self.grpc = f"http://{ready['http']}", ready["grpc"]
@@ -101,9 +103,13 @@ class Stack:
     async def _start_worker(self, replica: str) -> None:
         ready = self.folder / f"{replica.replace('/', '-')}.ready"
         config = {"models": ["the-model"], "engine": self.engine, "ready_file": str(ready), "exit_with_parent": True}
+        config |= self._secured()
         self.workers[replica], told = await self._spawn(replica, "workers", config, [])
         self.addresses[replica] = told["address"]
         self._write_topology()
+
+    def _secured(self) -> dict[str, Any]:
+        return {"tls": {"folder": str(self.tls)}} if self.tls is not None else {}
 
     def _write_topology(self) -> None:
         replicas = [{"id": name, "address": address} for name, address in sorted(self.addresses.items())]

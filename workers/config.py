@@ -1,5 +1,8 @@
-"""Settings of a worker: one YAML file, parsed once, strictly, before anything is built. Unknown keys fail with their path."""
+"""Settings of a worker: one YAML file, or JSON in an environment variable where pods are made from a template. Parsed once,
+strictly, before anything is built. Unknown keys fail with their path."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from workers.engines.step_time import PROFILES
 
+VARIABLE = "HEADGATE_WORKER_CONFIG"
+
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -15,7 +20,7 @@ Name = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class ConfigError(Exception):
-    """The settings can't be used; the text names the file and the key."""
+    """The settings can't be used; the text names the file, or the variable, and the key."""
 
 
 class Strict(BaseModel):
@@ -151,13 +156,23 @@ class OpenAIHttpEngine(Strict):
 EngineConfig = Annotated[SimulatedEngine | VllmEngine | OpenAIHttpEngine, Field(discriminator="kind")]
 
 
+class Tls(Strict):
+    """A folder with tls.crt, tls.key and ca.crt, as a Kubernetes Secret is mounted. It is read again when it changes."""
+
+    folder: Path
+
+
 class WorkerConfig(Strict):
-    """The whole of it. `models` are the names it answers to; the first is the engine's own."""
+    """The whole of it. `models` are the names it answers to; the first is the engine's own.
+
+    tls   mutual TLS: routers must show a certificate; without it the worker serves plain text
+    """
 
     models: tuple[Name, ...] = Field(min_length=1, max_length=64)
     engine: EngineConfig
     listen: str = "127.0.0.1:0"
     ready_file: Path | None = None
+    tls: Tls | None = None
     drain_s: Seconds = 30.0
     exit_with_parent: bool = False
 
@@ -188,3 +203,14 @@ def load(path: Path) -> WorkerConfig:
     except yaml.YAMLError as fault:
         raise ConfigError(f"{path}: not YAML: {fault}") from fault
     return parse(raw, str(path))
+
+
+def load_variable(environment: Mapping[str, str]) -> WorkerConfig:
+    """Reads HEADGATE_WORKER_CONFIG; raises ConfigError."""
+    try:
+        raw = json.loads(environment[VARIABLE])
+    except KeyError as fault:
+        raise ConfigError(f"no settings: give --config, or JSON in {VARIABLE}") from fault
+    except ValueError as fault:
+        raise ConfigError(f"{VARIABLE}: not JSON: {fault}") from fault
+    return parse(raw, VARIABLE)

@@ -16,8 +16,10 @@ from workers.config import WorkerConfig
 from workers.engine import Engine, EngineFailed, EngineInfo, EngineStats
 from workers.service import WorkerService
 from workers.stats import StateFeed
+from workers.tls import server_credentials
 
 _SERVICES = ("", "headgate.v1.Worker")
+_LIVE = "live"  # health for whoever would restart us: a worker that drains, or whose engine starts, is well
 _LARGEST_REQUEST = 16 * 1024 * 1024
 _LARGEST_ANSWER = 64 * 1024 * 1024  # embeddings of many texts
 _PATIENCE_S = 0.25  # how long a failed engine may take to say that it is well before nobody is sent here
@@ -57,13 +59,13 @@ class Worker:
         return self._feed.active
 
     async def start(self) -> EngineInfo:
-        """Listens, says STARTING, and returns once the engine is ready. Raises EngineFailed where it never will be."""
-        host, _, port = self._config.listen.rpartition(":")
+        """Listens, says STARTING, and returns once the engine is ready. Raises EngineFailed where it never will be, TlsUnusable
+        where it can't serve securely.
+        """
+        host, _, _ = self._config.listen.rpartition(":")
         await self._enter(wire.WORKER_PHASE_STARTING)
-        try:
-            bound = self._server.add_insecure_port(f"{host}:{port}")
-        except RuntimeError as fault:
-            raise EngineFailed(f"can't listen on {self._config.listen}: is the port taken?") from fault
+        await self._health.set(_LIVE, health_pb2.HealthCheckResponse.SERVING)
+        bound = self._listen()
         await self._server.start()
         self.address = f"{host}:{bound}"
         info = await self._engine.ready()
@@ -72,6 +74,16 @@ class Worker:
         if self._config.ready_file is not None:
             _write_ready_file(self._config.ready_file, self.address, info)
         return info
+
+    def _listen(self) -> int:
+        listen, tls = self._config.listen, self._config.tls
+        credentials = server_credentials(tls.folder) if tls is not None else None
+        try:
+            if credentials is None:
+                return self._server.add_insecure_port(listen)
+            return self._server.add_secure_port(listen, credentials)
+        except RuntimeError as fault:
+            raise EngineFailed(f"can't listen on {listen}: is the port taken?") from fault
 
     async def broken(self) -> str:
         """Returns when the engine is broken for good, with the reason. A passing fault is waited out."""

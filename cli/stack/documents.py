@@ -1,6 +1,7 @@
 """The files that `headgate up` writes for the programs it starts, and the environment it gives them. Pure.
 
-Shapes: worker = workers/config.py, router = router/config.py, topology = headgate.v1.TopologySnapshot as JSON.
+Shapes: worker = workers/config.py, ray = workers/ray/local.py, router = router/config.py, topology =
+headgate.v1.TopologySnapshot as JSON.
 """
 
 from collections.abc import Mapping
@@ -23,6 +24,21 @@ def worker_document(stack: Stack, pool: StackPool, replica: Replica, ready_file:
         "ready_file": str(ready_file),
         "exit_with_parent": True,
     }
+
+
+def ray_document(
+    stack: Stack, ready_file: Path, ready_files: Mapping[str, Path], cores: int, inherited: Mapping[str, str]
+) -> dict[str, Any]:
+    """All workers, by replica id, for one Ray; `ready_files` are theirs. Ray ends them when it ends, so they need not watch."""
+    workers = {
+        replica.id: {
+            "config": worker_document(stack, pool, replica, ready_files[replica.id]) | {"exit_with_parent": False},
+            "env": worker_environment(stack, replica, cores, inherited),
+        }
+        for pool in stack.pools
+        for replica in pool.replicas
+    }
+    return {"workers": workers, "ready_file": str(ready_file)}
 
 
 def router_document(stack: Stack, topology_file: Path) -> dict[str, Any]:

@@ -19,27 +19,28 @@ class KeyHolder(Protocol):
     def key_sha256(self) -> tuple[bytes, ...]: ...
     @property
     def pools(self) -> tuple[str, ...]: ...
+    @property
+    def cache_group(self) -> str: ...
 
 
 class Keyring:
     """The keys of one topology snapshot; a new snapshot makes a new keyring.
+
+    `open` is True where no tenant is configured: everybody may ask, as one anonymous tenant.
 
     Raises ValueError where two tenants hold the same key: whose request it is would be a matter of luck.
     """
 
     def __init__(self, tenants: Sequence[KeyHolder]) -> None:
         self._tenants: dict[bytes, Tenant] = {}
+        # Not "no key": a tenant whose key is missing must shut the door, not open it.
+        self.open = not tenants
         for spec in tenants:
-            tenant = Tenant(spec.name, frozenset(spec.pools))
+            tenant = Tenant(spec.name, frozenset(spec.pools), _salt(spec))
             for digest in spec.key_sha256:
                 other = self._tenants.setdefault(digest, tenant)
                 if other.name != tenant.name:
                     raise ValueError(f"tenants {other.name} and {tenant.name} hold the same API key")
-
-    @property
-    def open(self) -> bool:
-        """True while no key is configured: everybody may ask, as one anonymous tenant."""
-        return not self._tenants
 
     def tenant_for(self, bearer: str | None) -> Tenant:
         """The tenant that holds this key. Raises Unauthenticated for no key and for an unknown one.
@@ -54,3 +55,9 @@ class Keyring:
         if tenant is None:
             raise Unauthenticated("the API key is not known")
         return tenant
+
+
+def _salt(spec: KeyHolder) -> str:
+    """What keeps a group's cached KV apart, or a tenant's that is in none: 32 characters, whatever it is called."""
+    whose = f"group {spec.cache_group}" if spec.cache_group else f"tenant {spec.name}"
+    return hashlib.blake2b(whose.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -75,13 +75,15 @@ def choose(
 
 
 def _open_to(tenant: Tenant, fleet: Fleet) -> list[Pool]:
-    """Pools that "auto" may use. An embedding pool may be unable to generate, so it is taken only where it is all there is."""
+    """Pools that "auto" may use. Embedding pools may be unable to generate, and prefill pools work for others: they are taken
+    only where there is nothing else.
+    """
     if not fleet.pools:
         raise NoReplica("no pool is known yet", retry_after_s=1.0)
     allowed = [pool for pool in fleet.pools if tenant.may_use(pool.name)]
     if not allowed:
         raise Forbidden("this key may use no pool", param="model")
-    return [pool for pool in allowed if not pool.embeddings] or allowed
+    return [pool for pool in allowed if not pool.embeddings and pool.role != "prefill"] or allowed
 
 
 def _named(model: str, fleet: Fleet, tenant: Tenant) -> list[Pool]:
@@ -105,7 +107,8 @@ def _unknown(model: str, fleet: Fleet, tenant: Tenant) -> HeadgateError:
 
 
 def _able(pools: Sequence[Pool], features: Features) -> list[Pool]:
-    able = [pool for pool in pools if pool.parses_tool_calls or not features.tools]
+    # What no replica ever reported may be: a pool that was never started is asked, and then says it itself.
+    able = [pool for pool in pools if pool.parses_tool_calls or not features.tools or not pool.known]
     if not able:
         names = ", ".join(pool.name for pool in pools)
         raise InvalidRequest(f"no replica of {names} parses tool calls", param="tools")

@@ -1,16 +1,28 @@
 """What the store holds of one replica, and what follows from its reports. No clock, no I/O."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Literal
 
 from router.fleet.breaker import CircuitState
+from router.fleet.revisions import RevisionCount
 from router.fleet.specs import Phase, PoolSpec, ReplicaSpec, Report
 from router.snapshot import Pool
 
 # Far above what an engine holds, and far enough below 2**31 that sums of a few such figures fit an int32.
 MOST_REQUESTS = 1_000_000
+# The fields of a Pool that follow from what its replicas report.
+_REPORTED = (
+    "engine",
+    "simulated",
+    "embeddings",
+    "max_context_tokens",
+    "reports_token_ids",
+    "parses_tool_calls",
+    "kv_block_tokens",
+    "known",
+)
 
 
 @dataclass(slots=True)
@@ -18,11 +30,13 @@ class Replica:
     """`row` is its place in the arrays. `told_models`: the misfit that was last logged, so that it is logged once.
 
     usable   reachable, READY, staying, and serving what its pool serves; kept by `judge`
+    count    what is counted of its revision, shared with the revision's other replicas
     """
 
     spec: ReplicaSpec
     pool: PoolSpec
     row: int
+    count: RevisionCount
     report: Report | None = None
     reachable: bool = False
     usable: bool = False
@@ -98,27 +112,34 @@ def same_abilities(before: Report, now: Report) -> bool:
         and before.max_context_tokens == now.max_context_tokens
         and before.reports_token_ids == now.reports_token_ids
         and before.parses_tool_calls == now.parses_tool_calls
+        and before.kv_block_tokens == now.kv_block_tokens
     )
 
 
-def describe_pools(specs: Sequence[PoolSpec], replicas: Sequence[Replica]) -> tuple[Pool, ...]:
-    """`replicas` in row order: those of the first pool, then those of the second, …"""
+def describe_pools(specs: Sequence[PoolSpec], replicas: Sequence[Replica], before: Sequence[Pool] = ()) -> tuple[Pool, ...]:
+    """`replicas` in row order: those of the first pool, then those of the second, … `before`: the pools as last described."""
     stops = tuple(accumulate(len(spec.replicas) for spec in specs))
     starts = (0, *stops)
+    known = {(pool.name, pool.models[0]): pool for pool in before}
     return tuple(
-        describe_pool(spec, start, replicas[start:stop]) for spec, start, stop in zip(specs, starts, stops, strict=False)
+        describe_pool(spec, start, replicas[start:stop], known.get((spec.name, spec.models[0])))
+        for spec, start, stop in zip(specs, starts, stops, strict=False)
     )
 
 
-def describe_pool(spec: PoolSpec, start: int, replicas: Sequence[Replica]) -> Pool:
+def describe_pool(spec: PoolSpec, start: int, replicas: Sequence[Replica], before: Pool | None = None) -> Pool:
     """The pool as decisions see it: an ability counts only where every replica has it, being simulated where any is.
 
-    Usable replicas decide; while there are none, those that ever reported, so that the last known answer stays.
+    Usable replicas decide; while there are none, those that ever reported, and those of `before`, so that the last known answer
+    stays: also of a pool that is scaled to zero.
     """
     stop = start + len(replicas)
     reports = [r.report for r in replicas if r.usable and r.report] or [r.report for r in replicas if r.report]
+    role, wait_s = spec.role, spec.cold_start_wait_s
     if not reports:
-        return Pool(spec.name, spec.tier, spec.models, spec.prices, start, stop)
+        empty = Pool(spec.name, spec.tier, spec.models, spec.prices, start, stop, role=role, cold_start_wait_s=wait_s)
+        told = {name: getattr(before, name) for name in _REPORTED} if before is not None else {"known": False}
+        return replace(empty, **told)
     contexts = [report.max_context_tokens for report in reports if report.max_context_tokens > 0]
     return Pool(
         spec.name,
@@ -133,4 +154,7 @@ def describe_pool(spec: PoolSpec, start: int, replicas: Sequence[Replica]) -> Po
         max_context_tokens=min(contexts, default=0),
         reports_token_ids=all(report.reports_token_ids for report in reports),
         parses_tool_calls=all(report.parses_tool_calls for report in reports),
+        kv_block_tokens=max(report.kv_block_tokens for report in reports),
+        role=role,
+        cold_start_wait_s=wait_s,
     )

@@ -1,49 +1,131 @@
-"""What the store is told: pools, replicas and tenants by the topology source, load by the workers. Frozen values, and the rules
-that a whole topology must meet.
+"""What the store is told: pools, replicas, tenants and policies by the topology source, load by the workers. Frozen values;
+`checks.py` has the rules that a whole topology must meet.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Literal
 
-from router.snapshot import Prices, Tier
+from router.snapshot import Prices, Role, Tier
 
 Phase = Literal["starting", "ready", "draining", "failed"]
-RESERVED = "auto"
-SHA256_BYTES = 32
-_LABEL = "[A-Za-z0-9_-]{1,63}"
-_ADDRESS = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+(?:%\w+)?\]):(?P<port>[0-9]{{1,5}})", re.ASCII)
+Window = Literal["", "hour", "day", "week", "month"]
+Strategy = Literal["balanced", "qualityFloor", "budget", "fixed"]
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicaSpec:
-    """One worker. `address` is host:port of headgate.v1.Worker. `draining`: it is about to leave, no new requests."""
+    """One worker. `address` is host:port of headgate.v1.Worker. `draining`: it is about to leave, no new requests.
+
+    `revision` names what it runs: its requests and errors are counted under it. "" is a revision like any other.
+    """
 
     id: str
     address: str
     draining: bool = False
+    revision: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PoolSpec:
-    """Replicas of one model. `models` are the names that callers may use; the first is what workers are told."""
+    """Replicas of one model. `models` are the names that callers may use; the first is what workers are told.
+
+    prefill_pool        for role decode: the pool that prefills
+    ttft_ms, tpot_ms    what an answer must meet to count as goodput; 0 where there is no objective
+    cold_start_wait_s   how long a request may wait while no replica is ready; 0: it is refused at once
+    """
 
     name: str
     tier: Tier
     models: tuple[str, ...]
     prices: Prices
     replicas: tuple[ReplicaSpec, ...]
+    role: Role = "aggregated"
+    prefill_pool: str = ""
+    ttft_ms: int = 0
+    tpot_ms: int = 0
+    cold_start_wait_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetSpec:
+    """What a tenant may spend: USD in each window, or once and for all. `hard`: what would exceed it is refused."""
+
+    usd: float
+    window: Window = ""
+    hard: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TenantSpec:
-    """Who may use what. `pools` empty means every pool. Keys themselves are never held, only their digests."""
+    """Who may use what. `pools` empty means every pool. Keys themselves are never held, only their digests.
+
+    weight        share under overload, against other tenants
+    priority      higher is more important
+    parent        tenant whose budget also holds for this one
+    policy        name of a policy in the same topology; "" for the router's own rule
+    cache_group   tenants of one group may share cached KV; "" is the tenant alone
+    """
 
     name: str
     key_sha256: tuple[bytes, ...]
     pools: tuple[str, ...] = ()
+    weight: float = 1.0
+    priority: int = 0
+    parent: str = ""
+    budget: BudgetSpec | None = None
+    policy: str = ""
+    cache_group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyWeights:
+    """How much each term of the choice counts."""
+
+    quality: float = 1.0
+    cost: float = 1.0
+    latency: float = 1.0
+    energy: float = 0.0
+    carbon: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeSpec:
+    """Pools to ask one after the other while the answer's own evidence is weak. The cost is that of all tries together."""
+
+    pools: tuple[str, ...]
+    min_confidence: float = 0.5
+    max_cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkSearchSpec:
+    """Choice among the chunks that a request brings. `max_tokens` None: as many as the context takes."""
+
+    enabled: bool = True
+    deadline_ms: int = 5
+    max_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CanarySpec:
+    """A share of the requests, in percent, that goes to this pool."""
+
+    pool: str
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySpec:
+    """How a pool is chosen for requests that leave the choice to the router; the fields of Policy in topology.proto."""
+
+    name: str
+    strategy: Strategy = "balanced"
+    pool: str = ""
+    quality_floor: float | None = None
+    weights: PolicyWeights = PolicyWeights()
+    cascade: CascadeSpec | None = None
+    chunks: ChunkSearchSpec = ChunkSearchSpec()
+    canaries: tuple[CanarySpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +135,7 @@ class Topology:
     pools: tuple[PoolSpec, ...]
     tenants: tuple[TenantSpec, ...] = ()
     version: int = 0
+    policies: tuple[PolicySpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,73 +169,3 @@ class Report:
 
 class TopologyRefused(ValueError):
     """The topology contradicts itself. Each line of the text starts with the path of a key."""
-
-
-def check(pools: Sequence[PoolSpec], tenants: Sequence[TenantSpec]) -> None:
-    """Raises TopologyRefused, naming every fault, unless the router could serve exactly this."""
-    if faults := [*_pool_faults(pools), *_replica_faults(pools), *_tenant_faults(tenants)]:
-        raise TopologyRefused("\n".join(faults))
-
-
-def missing_pools(pools: Sequence[PoolSpec], tenants: Sequence[TenantSpec]) -> Iterator[str]:
-    """Pools that a tenant may use and that are not there. Not a fault: a pool may leave while its tenants stay."""
-    there = {pool.name for pool in pools}
-    for t, tenant in enumerate(tenants):
-        for name in tenant.pools:
-            if name not in there:
-                yield f"tenants[{t}].pools: there is no pool {name!r}"
-
-
-def _pool_faults(pools: Sequence[PoolSpec]) -> Iterator[str]:
-    yield from _named_twice(((f"pools[{p}].name", pool.name) for p, pool in enumerate(pools)))
-    # A caller's `model` may be a pool or a served model, so one name must not lead to two pools.
-    owners = {pool.name: p for p, pool in reversed(list(enumerate(pools)))}
-    for p, pool in enumerate(pools):
-        if not pool.models:
-            yield f"pools[{p}].models: name at least one model"
-        for m, model in enumerate(pool.models):
-            owner = owners.setdefault(model, p)
-            if owner != p:
-                yield f"pools[{p}].models[{m}]: {model!r} already leads to pools[{owner}]"
-        if RESERVED in (pool.name, *pool.models):
-            yield f"pools[{p}]: {RESERVED!r} is how callers leave the choice to the router; no pool or model can have that name"
-        for field in ("input", "cached_input", "output"):
-            price = getattr(pool.prices, field)
-            if not (isfinite(price) and price >= 0):
-                yield f"pools[{p}].prices.{field}: {price} is not a price; give USD per million tokens, 0 or more"
-
-
-def _replica_faults(pools: Sequence[PoolSpec]) -> Iterator[str]:
-    replicas = [(f"pools[{p}].replicas[{r}]", spec) for p, pool in enumerate(pools) for r, spec in enumerate(pool.replicas)]
-    yield from _named_twice((f"{path}.id", spec.id) for path, spec in replicas)
-    for path, spec in replicas:
-        if not is_address(spec.address):
-            yield f"{path}.address: {spec.address!r} is not host:port"
-
-
-def _tenant_faults(tenants: Sequence[TenantSpec]) -> Iterator[str]:
-    yield from _named_twice((f"tenants[{t}].name", tenant.name) for t, tenant in enumerate(tenants))
-    holders: dict[bytes, int] = {}
-    for t, tenant in enumerate(tenants):
-        for k, digest in enumerate(tenant.key_sha256):
-            if len(digest) != SHA256_BYTES:
-                yield f"tenants[{t}].key_sha256[{k}]: a SHA-256 digest has {SHA256_BYTES} bytes, this has {len(digest)}"
-            elif holders.setdefault(digest, t) != t:
-                yield f"tenants[{t}].key_sha256[{k}]: tenants[{holders[digest]}] has the same key"
-
-
-def _named_twice(names: Iterable[tuple[str, str]]) -> Iterator[str]:
-    first: dict[str, str] = {}
-    for path, name in names:
-        if not name:
-            yield f"{path}: is empty"
-        elif name in first:
-            yield f"{path}: {name!r} is taken by {first[name]}"
-        else:
-            first[name] = path
-
-
-def is_address(address: str) -> bool:
-    """True for host:port, also with an IPv6 host in brackets."""
-    match = _ADDRESS.fullmatch(address)
-    return match is not None and 0 < int(match["port"]) < 65536

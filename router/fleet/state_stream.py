@@ -7,9 +7,11 @@ answers, no compression. Answers' headers are not decoded, so a status is known 
 """
 
 import asyncio
+import ssl
 import struct
 from collections.abc import Callable
-from typing import cast
+from dataclasses import dataclass
+from typing import Any, cast
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
@@ -28,18 +30,35 @@ class StreamEnded(Exception):
     """The call is over; the text says why. A stream of states never ends well."""
 
 
-async def follow(address: str, path: str, request: bytes, on_message: Callable[[bytes], None], silence_s: float = 8.0) -> None:
+@dataclass(frozen=True, slots=True)
+class Secured:
+    """TLS to a server that must prove to be `server_name`. `context` offers h2 by ALPN."""
+
+    context: ssl.SSLContext
+    server_name: str
+
+
+async def follow(
+    address: str,
+    path: str,
+    request: bytes,
+    on_message: Callable[[bytes], None],
+    silence_s: float = 8.0,
+    secured: Secured | None = None,
+) -> None:
     """Calls `path` at host:port and hands each message to `on_message`; of several that arrive together, the last.
 
     Runs until cancelled. Raises StreamEnded when the call ends, or after `silence_s` (at most 1.5 times that) in which nothing
-    was heard, not even the answer to a ping; OSError (TimeoutError among them) when there is no connection within that time.
+    was heard, not even the answer to a ping; OSError (TimeoutError among them) when there is no connection within that time, or
+    none that is `secured`.
     """
     loop = asyncio.get_running_loop()
     host, _, port = address.rpartition(":")
-    stream = StateStream(address, path, request, on_message)
+    stream = StateStream(_hello(address, path, request, "https" if secured else "http"), on_message)
+    tls: dict[str, Any] = {"ssl": secured.context, "server_hostname": secured.server_name} if secured else {}
     try:
         async with asyncio.timeout(silence_s):
-            await loop.create_connection(lambda: stream, host.strip("[]"), int(port))
+            await loop.create_connection(lambda: stream, host.strip("[]"), int(port), **tls)
         while not stream.ended.done():
             heard = stream.bytes_heard
             await asyncio.wait((stream.ended,), timeout=silence_s / 2)
@@ -56,10 +75,10 @@ async def follow(address: str, path: str, request: bytes, on_message: Callable[[
 class StateStream(asyncio.Protocol):
     """The connection. `ended` resolves to the reason; `bytes_heard` grows with whatever the server sends."""
 
-    def __init__(self, address: str, path: str, request: bytes, on_message: Callable[[bytes], None]) -> None:
+    def __init__(self, hello: bytes, on_message: Callable[[bytes], None]) -> None:
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.bytes_heard = 0
-        self._hello = _hello(address, path, request)
+        self._hello = hello
         self._on_message = on_message
         self._transport: asyncio.Transport | None = None
         self._frames = b""  # an incomplete frame
@@ -152,13 +171,13 @@ class StateStream(asyncio.Protocol):
             self._transport.write(data)
 
 
-def _hello(address: str, path: str, request: bytes) -> bytes:
+def _hello(address: str, path: str, request: bytes, scheme: str) -> bytes:
     """Everything we ever have to say, but for acknowledgements and pings."""
     headers = b"".join(
         _header(name, value)
         for name, value in (
             (":method", "POST"),
-            (":scheme", "http"),
+            (":scheme", scheme),
             (":path", path),
             (":authority", address),
             ("te", "trailers"),

@@ -12,8 +12,9 @@ from headgate.v1 import worker_pb2 as wire
 from router.fleet.backoff import Backoff
 from router.fleet.channels import Channels
 from router.fleet.specs import Phase, Report
-from router.fleet.state_stream import StreamEnded, follow
+from router.fleet.state_stream import Secured, StreamEnded, follow
 from router.fleet.store import Endpoints, FleetStore
+from router.tls import WORKER, TlsFiles
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +34,17 @@ _PHASES: dict[int, Phase] = {
 class StatsWatcher:
     """Follows the store's topology: a stream for each replica in it, none for those that left, and channels likewise."""
 
-    def __init__(self, store: FleetStore, channels: Channels, rng: Random | None = None, silence_s: float = SILENCE_S) -> None:
+    def __init__(
+        self,
+        store: FleetStore,
+        channels: Channels,
+        rng: Random | None = None,
+        silence_s: float = SILENCE_S,
+        tls: TlsFiles | None = None,
+    ) -> None:
         self._store = store
         self._channels = channels
+        self._tls = tls
         self._rng = rng or Random()
         self._silence_s = silence_s
         self._streams: dict[tuple[str, str], asyncio.Task[None]] = {}
@@ -81,23 +90,23 @@ class StatsWatcher:
                 told = ""
 
         while True:
-            why = await _until_lost(address, request, heard, self._silence_s)
+            why = await self._until_lost(address, request, heard)
             self._store.lost(replica_id)
             if why != told:  # once, not at every try
                 log.warning("replica %s at %s: no reports: %s", replica_id, address, why)
                 told = why
             await asyncio.sleep(backoff.next_s())
 
-
-async def _until_lost(address: str, request: bytes, heard: Callable[[bytes], None], silence_s: float) -> str:
-    """Follows the stream for as long as it lasts; returns why it ended."""
-    try:
-        await follow(address, WATCH, request, heard, silence_s)
-    except TimeoutError:
-        return f"no connection within {silence_s:g} s"
-    except (OSError, StreamEnded) as fault:
-        return str(fault)
-    return "ended"
+    async def _until_lost(self, address: str, request: bytes, heard: Callable[[bytes], None]) -> str:
+        """Follows the stream for as long as it lasts; returns why it ended."""
+        secured = Secured(self._tls.current().context, WORKER) if self._tls is not None else None
+        try:
+            await follow(address, WATCH, request, heard, self._silence_s, secured)
+        except TimeoutError:
+            return f"no connection within {self._silence_s:g} s"
+        except (OSError, StreamEnded) as fault:
+            return str(fault)
+        return "ended"
 
 
 def decode(data: bytes) -> Report:

@@ -12,6 +12,7 @@ from random import Random
 from router.config import RouterConfig
 from router.errors import ReplicaLost
 from router.fleet.breaker import BreakerRule
+from router.fleet.checks import check, dangling
 from router.fleet.circuits import Circuits
 from router.fleet.columns import Rows
 from router.fleet.replica import (
@@ -23,7 +24,8 @@ from router.fleet.replica import (
     describe_pools,
     same_abilities,
 )
-from router.fleet.specs import PoolSpec, Report, TenantSpec, check, missing_pools
+from router.fleet.revisions import RevisionCount, RevisionCounts
+from router.fleet.specs import PolicySpec, PoolSpec, Report, TenantSpec, Topology
 from router.snapshot import Fleet, Pool
 
 log = logging.getLogger(__name__)
@@ -35,7 +37,11 @@ AGE_STEP_S = 0.05
 
 
 class FleetStore:
-    """`clock` gives monotonic seconds. `misfits` counts replicas that were found to serve another model than their pool."""
+    """`clock` gives monotonic seconds.
+
+    misfits          counts replicas that were found to serve another model than their pool
+    source_version   of the topology in use, as its source calls it; the view's own version only grows
+    """
 
     def __init__(self, config: RouterConfig, clock: Callable[[], float] = time.monotonic, rng: Random | None = None) -> None:
         failover = config.failover
@@ -44,18 +50,21 @@ class FleetStore:
         self._stale_after_s = config.stale_after_s
         self._clock = clock
         self._version = 0
-        self._specs: tuple[PoolSpec, ...] = ()
-        self._tenants: tuple[TenantSpec, ...] = ()
+        self._topology = Topology(())
+        self._dangling: frozenset[str] = frozenset()
+        self._revisions = RevisionCounts()
         self._replicas: dict[str, Replica] = {}  # in row order
         self._ids: tuple[str, ...] = ()
         self._rows = Rows(0)
         self._departed: dict[str, int] = {}  # in flight on replicas that left the topology
-        self._pools: tuple[Pool, ...] | None = None
+        self._pools: tuple[Pool, ...] = ()
+        self._pools_changed = True
         self._view: Fleet | None = None
         self._view_until_s = -inf
         self._subscribers: list[Callable[[Endpoints], None]] = []
         self._on_incarnation: list[Callable[[str], None]] = []
         self.misfits = 0
+        self.source_version = 0
 
     # What the router knows
 
@@ -68,7 +77,20 @@ class FleetStore:
 
     @property
     def tenants(self) -> tuple[TenantSpec, ...]:
-        return self._tenants
+        return self._topology.tenants
+
+    @property
+    def policies(self) -> tuple[PolicySpec, ...]:
+        return self._topology.policies
+
+    @property
+    def pools(self) -> tuple[PoolSpec, ...]:
+        """The pools as the topology has them, in the order of the view's."""
+        return self._topology.pools
+
+    def revisions(self, pool: PoolSpec) -> dict[str, RevisionCount]:
+        """What was counted of each revision that the pool has replicas of."""
+        return self._revisions.in_use(pool)
 
     @property
     def endpoints(self) -> Endpoints:
@@ -102,19 +124,23 @@ class FleetStore:
 
     # Who is there
 
-    def apply_topology(self, pools: Sequence[PoolSpec], tenants: Sequence[TenantSpec], version: int) -> None:
+    def apply_topology(
+        self, pools: Sequence[PoolSpec], tenants: Sequence[TenantSpec], version: int, policies: Sequence[PolicySpec] = ()
+    ) -> None:
         """Takes a whole topology, or raises TopologyRefused and keeps the one it has. The same one again changes nothing.
 
         A replica whose id and address stay keeps all that is known of it. Requests in flight are counted by id whatever
         happens to the replica, since each of them will be released by that id.
         """
-        check(pools, tenants)
-        if self._version and (tuple(pools), tuple(tenants)) == (self._specs, self._tenants):
+        topology = Topology(tuple(pools), tuple(tenants), policies=tuple(policies))
+        check(topology)
+        self.source_version = version
+        if self._version and topology == self._topology:
             return
-        for text in missing_pools(pools, tenants):
-            log.warning("topology: %s", text)
+        self._warn(topology)
         before = self.endpoints
-        self._specs, self._tenants = tuple(pools), tuple(tenants)
+        self._topology = topology
+        self._revisions.keep(topology.pools)
         self._version = max(version, self._version + 1)
         self._place()
         for replica_id, _ in before - self.endpoints:
@@ -124,14 +150,22 @@ class FleetStore:
         for callback in tuple(self._subscribers):
             callback(self.endpoints)
 
+    def _warn(self, topology: Topology) -> None:
+        """Tells of names that lead nowhere, each once for as long as it does."""
+        now = dict.fromkeys(dangling(topology))
+        for text in now:
+            if text not in self._dangling:
+                log.warning("topology: %s", text)
+        self._dangling = frozenset(now)
+
     def _place(self) -> None:
         """Gives every replica of the topology its row, carrying over what stays true."""
         old_replicas, old_rows = self._replicas, self._rows
         self._departed |= {i: n for i, r in old_replicas.items() if (n := int(old_rows.in_flight[r.row]))}
-        placed = [(pool, spec) for pool in self._specs for spec in pool.replicas]
+        placed = [(pool, spec) for pool in self._topology.pools for spec in pool.replicas]
         self._replicas, self._rows = {}, Rows(len(placed))
         for row, (pool, spec) in enumerate(placed):
-            replica = self._replicas[spec.id] = Replica(spec, pool, row)
+            replica = self._replicas[spec.id] = Replica(spec, pool, row, self._revisions.of(pool.name, spec.revision))
             self._rows.in_flight[row] = self._departed.pop(spec.id, 0)
             old = old_replicas.get(spec.id)
             if old is not None and old.pool.models[0] == pool.models[0]:
@@ -150,6 +184,7 @@ class FleetStore:
             return
         before, was_usable = replica.report, replica.usable
         replica.reachable = True
+        replica.count.heard(before, report)
         self._note(replica, report, self._clock())
         self._changed(pools=before is None or was_usable != replica.usable or not same_abilities(before, report))
         if before is not None and cache_is_void(before, report):
@@ -194,7 +229,8 @@ class FleetStore:
 
     def failed(self, replica_id: str) -> None:
         """A request failed by the replica's fault."""
-        if replica_id in self._replicas:
+        if (replica := self._replicas.get(replica_id)) is not None:
+            replica.count.errors += 1
             self._circuits.failed(replica_id, self._clock())
             self._changed()
 
@@ -212,6 +248,8 @@ class FleetStore:
             log.error("replica %s: more requests released than sent", replica_id)
             return 0
         if replica is not None:
+            if change > 0:
+                replica.count.requests += 1
             self._rows.in_flight[replica.row] = count
             self._changed()
         elif count:
@@ -224,8 +262,7 @@ class FleetStore:
 
     def _changed(self, *, pools: bool = False) -> None:
         self._view = None
-        if pools:
-            self._pools = None
+        self._pools_changed |= pools
 
     def _forget_cache(self, replica_id: str) -> None:
         for callback in self._on_incarnation:
@@ -233,8 +270,9 @@ class FleetStore:
 
     def _look(self, now_s: float) -> Fleet:
         rows = self._rows
-        if self._pools is None:
-            self._pools = describe_pools(self._specs, tuple(self._replicas.values()))
+        if self._pools_changed:
+            self._pools = describe_pools(self._topology.pools, tuple(self._replicas.values()), self._pools)
+            self._pools_changed = False
         age_s = now_s - rows.reported_s.frozen()
         ready = rows.usable.frozen() & (age_s <= self._stale_after_s)
         self._view_until_s = now_s + AGE_STEP_S

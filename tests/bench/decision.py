@@ -130,7 +130,7 @@ def decide(router: Router, request: Request) -> tuple[Plan, Pick, Decision]:
 def settle(router: Router, plan: Plan, pick: Pick) -> None:
     """As `Dispatcher` does it when the worker has read the prompt, and when the answer has ended."""
     tokens = plan.choices[0].estimate.prompt_tokens
-    router.routing.learn(plan, pick, tokens, int(tokens * 0.8) if pick.matched_blocks else 0)
+    router.routing.learn(plan, plan.choices[0].pool, pick, tokens, int(tokens * 0.8) if pick.matched_blocks else 0)
     router.store.succeeded(pick.replica_id)
     router.store.release(pick.replica_id)
 

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-LIMIT_S = 90.0
+LIMIT_S = 180.0
 SIMULATED: dict[str, Any] = {"kind": "simulated"}
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -68,17 +68,32 @@ def below(pid: int) -> set[int]:
 class StackProcess:
     """A running `headgate up`."""
 
-    def __init__(self, folder: Path, *pools: dict[str, Any], **settings: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *pools: dict[str, Any],
+        on: str = "processes",
+        variables: dict[str, str] | None = None,
+        **settings: Any,
+    ) -> None:
         self.folder = folder
         self.file = folder / "headgate.yaml"
         self.file.write_text(yaml.safe_dump({"pools": list(pools), **settings}))
         self.ready_file = folder / "up.ready"
         self.log_file = folder / "up.log"
-        arguments = ("up", "-f", str(self.file), "--http-port", "0", "--grpc-port", "0", "--ready-file", str(self.ready_file))
+        arguments = (
+            "up",
+            "-f",
+            str(self.file),
+            "--http-port=0",
+            "--grpc-port=0",
+            f"--ready-file={self.ready_file}",
+            f"--on={on}",
+        )
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
                 headgate(*arguments),
-                env=environment(TMPDIR=str(folder)),  # kill -9 leaves the run folder behind
+                env=environment(TMPDIR=str(folder), **(variables or {})),  # kill -9 leaves the run folder behind
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

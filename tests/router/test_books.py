@@ -2,6 +2,7 @@ import pytest
 
 from router.books import REMEMBERED, Books
 from router.errors import NotFound
+from router.fleet.loads import LoadCounts
 from router.metrics import Metrics
 from router.request import Decision, Finished, Request, TextPrompt, Usage
 from router.snapshot import Tenant
@@ -23,7 +24,7 @@ def answered(books: Books, request_id: str, tenant: Tenant = ONE) -> None:
 
 
 def test_an_answer_is_counted_and_can_be_judged_by_whoever_asked() -> None:
-    books = Books(metrics := Metrics(NoFleet()))
+    books = Books(metrics := Metrics(NoFleet()), LoadCounts())
     answered(books, "q")
     assert books.judged("q", 0.5, "fine", ONE) == "small"
     page = metrics.page().decode()
@@ -33,14 +34,14 @@ def test_an_answer_is_counted_and_can_be_judged_by_whoever_asked() -> None:
 
 @pytest.mark.parametrize(("request_id", "tenant"), [("never", ONE), ("q", OTHER)])
 def test_nobody_judges_what_was_not_theirs(request_id: str, tenant: Tenant) -> None:
-    books = Books(Metrics(NoFleet()))
+    books = Books(Metrics(NoFleet()), LoadCounts())
     answered(books, "q")
     with pytest.raises(NotFound):
         books.judged(request_id, 1.0, "", tenant)
 
 
 def test_memory_is_bounded() -> None:
-    books = Books(Metrics(NoFleet()))
+    books = Books(Metrics(NoFleet()), LoadCounts())
     for number in range(REMEMBERED + 5):
         answered(books, str(number))
     with pytest.raises(NotFound):

@@ -21,7 +21,8 @@ def test_a_topology_is_all_that_must_be_said(tmp_path: Path) -> None:
     [
         ("", "topology: Field required"),
         ("topology: {}", "topology: .*exactly one of 'file' and 'address'"),
-        ("topology: {file: a, address: b}", "topology: .*exactly one"),
+        ("topology: {file: a, address: 'b:1'}", "topology: .*exactly one"),
+        ("topology: {address: control-plane}", "topology.address: "),
         ("topology: {file: a}\nhtpp: {}", "htpp: Extra inputs"),
         ("topology: {file: a}\nhttp: {port: 70000}", "http.port: "),
         ("topology: {file: a}\nfailover: {tries: 0}", "failover.tries: "),

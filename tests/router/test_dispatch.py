@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -19,6 +20,7 @@ from router.picking.registry import build_pipeline
 from router.request import Event, Finished, Piece, Request, Sampling, Started, TextPrompt
 from router.routing import Routing
 from router.snapshot import Prices, Tenant
+from router.waiting import WaitingRoom
 
 ANYONE = Tenant("anyone")
 Script = Callable[[str, Call], AsyncGenerator[Part, None]]
@@ -55,9 +57,13 @@ def losing(times: int, after: int, fault: HeadgateError | None = None) -> Script
 class Ledger:
     def __init__(self) -> None:
         self.running, self.codes, self.done, self.moved = 0, [], [], 0
+        self.arrivals: list[str] = []
 
     def started(self) -> None:
         self.running += 1
+
+    def arrived(self, pool: str) -> None:
+        self.arrivals.append(pool)
 
     def finished(self, request: Request, tenant: Tenant, finished: Finished) -> None:
         self.done.append(finished)
@@ -90,16 +96,21 @@ class World:
         self.ledger = Ledger()
         self.script = script
         specs = [ReplicaSpec(f"r{i}", f"127.0.0.1:{7000 + i}") for i in range(replicas)]
-        pool = PoolSpec("small", "small", ("smol",), Prices(1.0, 0.1, 10.0), tuple(specs))
-        self.store.apply_topology([pool], [], 1)
+        self.pool = PoolSpec("small", "small", ("smol",), Prices(1.0, 0.1, 10.0), tuple(specs))
+        self.store.apply_topology([self.pool], [], 1)
         for spec in specs:
             self.report(spec.id)
+        self.room = WaitingRoom(self.store, config.limits.max_waiting_cold)
         routing = Routing(config.auto, build_pipeline(config.picking), PrefixIndex(), Random(7))
-        self.dispatcher = Dispatcher(self.store, self, routing, self.ledger, config)
+        self.dispatcher = Dispatcher(self.store, self, routing, self.ledger, self.room, config)
 
     def report(self, replica_id: str, **changes: object) -> None:
         given = {"incarnation": "1", "phase": "ready", "max_running": 8, "models": ("smol",), "reports_token_ids": True}
         self.store.apply_report(replica_id, Report(**{**given, **changes}))
+
+    def scale(self, replicas: int, **changes: object) -> None:
+        """The first so many replicas are the whole pool now."""
+        self.store.apply_topology([replace(self.pool, replicas=self.pool.replicas[:replicas], **changes)], [], 9)
 
     async def generate(self, address: str, call: Call) -> AsyncGenerator[Part, None]:
         self.calls.append((address, call))
@@ -119,6 +130,10 @@ class World:
         return (
             self.open_calls == self.ledger.running == self.dispatcher.in_flight == int(self.store.view().in_flight.sum()) == 0
         )
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def text(events: list[Event]) -> str:
@@ -206,6 +221,102 @@ async def test_a_new_request_does_not_wait_when_nothing_is_ready() -> None:
         await world.ask()
     assert caught.value.retry_after_s
     assert asyncio.get_running_loop().time() < 0.01
+
+
+async def test_a_request_for_a_pool_at_zero_waits_for_its_first_replica() -> None:
+    world = World(words)
+    world.scale(0, cold_start_wait_s=60)
+    asked = asyncio.create_task(world.ask())
+    await asyncio.sleep(40)
+    assert world.ledger.arrivals == ["small"]
+    assert world.room.waiting("small", now()) == (1, pytest.approx(40))
+    world.scale(1, cold_start_wait_s=60)
+    await asyncio.sleep(10)
+    assert not asked.done(), "it is there and not ready"
+    world.report("r0")
+    assert text(await asked) == WHOLE
+    assert 50 <= now() < 50.1
+    assert world.room.waiting("small", now()) == (0, 0.0)
+    assert world.is_idle()
+
+
+async def test_a_cold_start_that_takes_too_long_is_told_with_a_time_to_come_back() -> None:
+    world = World(words)
+    world.scale(0, cold_start_wait_s=60)
+    with pytest.raises(NoReplica, match="no replica was ready within 60 s") as refused:
+        await world.ask()
+    assert refused.value.retry_after_s
+    assert now() == pytest.approx(60)
+    assert world.ledger.codes == ["no_replica"]
+    assert world.is_idle()
+
+
+async def test_a_cold_start_is_not_waited_for_beyond_the_deadline() -> None:
+    world = World(words)
+    world.scale(0, cold_start_wait_s=60)
+    with pytest.raises(DeadlineExceeded):
+        await world.ask(deadline=now() + 5)
+    assert now() == pytest.approx(5)
+    assert world.is_idle()
+
+
+async def test_only_so_many_wait_for_a_cold_start() -> None:
+    world = World(words, limits={"max_waiting_cold": 2})
+    world.scale(0, cold_start_wait_s=60)
+    waiting = [asyncio.create_task(world.ask()) for _ in range(2)]
+    await asyncio.sleep(1)
+    with pytest.raises(NoReplica, match="2 requests wait"):
+        await world.ask()
+    assert now() == pytest.approx(1)
+    world.scale(1, cold_start_wait_s=60)
+    world.report("r0")
+    for answer in await asyncio.gather(*waiting):
+        assert text(answer) == WHOLE
+    assert world.is_idle()
+
+
+async def test_a_caller_who_leaves_a_cold_start_frees_everything() -> None:
+    world = World(words)
+    world.scale(0, cold_start_wait_s=60)
+    asked = asyncio.create_task(world.ask(n=3))
+    await asyncio.sleep(1)
+    assert world.room.waiting("small", now())[0] == 3
+    asked.cancel()
+    await asyncio.wait([asked])
+    assert world.room.waiting("small", now())[0] == 0
+    assert world.is_idle()
+    assert world.ledger.codes == ["cancelled"]
+
+
+async def test_a_crowd_that_waited_is_served_by_one_replica_as_it_has_room() -> None:
+    async def slow(address: str, call: Call) -> AsyncGenerator[Part, None]:
+        async with aclosing(words(address, call)) as parts:
+            async for part in parts:
+                await asyncio.sleep(0.1)
+                yield part
+
+    world = World(slow)
+    world.scale(0, cold_start_wait_s=60)
+    crowd = [asyncio.create_task(world.ask()) for _ in range(50)]
+    await asyncio.sleep(1)
+    world.scale(1, cold_start_wait_s=60)
+    world.report("r0", max_running=4)  # eight at a time: twice what it runs
+    most = 0
+    while not all(task.done() for task in crowd):
+        most = max(most, world.open_calls)
+        await asyncio.sleep(0.05)
+    assert {text(task.result()) for task in crowd} == {WHOLE}
+    assert most == 8
+    assert world.is_idle()
+
+
+async def test_a_pool_that_is_full_is_not_waited_for() -> None:
+    world = World(words, replicas=1)
+    world.scale(1, cold_start_wait_s=60)
+    world.report("r0", max_running=4, running=8)
+    with pytest.raises(Rejected):
+        await world.ask()
+    assert now() == 0
 
 
 async def test_a_fault_of_our_own_is_counted_as_such_and_frees_everything() -> None:

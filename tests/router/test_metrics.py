@@ -5,7 +5,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from router.metrics import MOST_LABEL_VALUES, BoundedLabel, Metrics, TopologyState
+from router.metrics import MOST_LABEL_VALUES, BoundedLabel, Metrics, ReportState, TopologyState
 from router.request import Decision, Finished, Usage
 from router.snapshot import Fleet, Pool, Prices
 
@@ -149,3 +149,12 @@ def test_two_routers_in_one_process_share_nothing() -> None:
     assert first.registry is registry
     assert value(first, "request_resumed_total", pool="a") == 1
     assert ("request_resumed_total", frozenset({("pool", "a")})) not in samples(second)
+
+
+def test_topologies_that_were_refused_and_reports_that_failed_are_counted() -> None:
+    metrics = Metrics(Fleets())
+    metrics.watch_topology(lambda: TopologyState(version=9, age_s=0.0, connected=True, refused=3))
+    assert value(metrics, "topology_refused_total") == 3
+    assert ("load_reports_total", frozenset()) not in samples(metrics)
+    metrics.watch_reports(lambda: ReportState(sent=20, failed=2))
+    assert (value(metrics, "load_reports_total"), value(metrics, "load_report_failures_total")) == (20, 2)

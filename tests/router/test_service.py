@@ -1,7 +1,9 @@
 """What the fronts are offered, but for the answers themselves (test_dispatch) and their wire."""
 
+import asyncio
 import hashlib
 import logging
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -9,17 +11,21 @@ from typing import Any
 
 import pytest
 
+from router.books import Books
 from router.config import RouterConfig, TopologySource
 from router.embedding import Embedder
 from router.errors import Forbidden, NoReplica, NotFound, ReplicaLost, Unauthenticated
+from router.fleet.loads import LoadCounts
 from router.fleet.specs import PoolSpec, ReplicaSpec, Report, TenantSpec
 from router.fleet.store import FleetStore
+from router.metrics import Metrics
 from router.picking.prefix_index import PrefixIndex
 from router.picking.registry import build_pipeline
 from router.request import EmbedCall, Request, TextPrompt
 from router.routing import Routing
 from router.service import Service
 from router.snapshot import Prices, Tenant
+from router.waiting import WaitingRoom
 
 KEY = "sk-of-the-search-team"
 ANYONE = Tenant("anyone")
@@ -36,12 +42,22 @@ class EmbeddingWorkers:
         return tuple((1.0, 0.0) for _ in call.texts), 10
 
 
-def service(tenants: tuple[TenantSpec, ...] = (), workers: EmbeddingWorkers | None = None) -> Service:
+def service_over(store: FleetStore, workers: EmbeddingWorkers | None = None) -> Service:
     config = RouterConfig(topology=TopologySource(file=Path("none")))
-    store = FleetStore(config, rng=Random(1))
     routing = Routing(config.auto, build_pipeline(config.picking), PrefixIndex(), Random(7))
-    embedder = Embedder(store, workers or EmbeddingWorkers(), routing, tries=3)
-    made = Service(SimpleNamespace(draining=False), embedder, store, routing, SimpleNamespace())  # type: ignore[arg-type]
+    books, room = Books(Metrics(store), LoadCounts()), WaitingRoom(store, most=8)
+    embedder = Embedder(store, workers or EmbeddingWorkers(), routing, books, room, tries=3)
+    return Service(SimpleNamespace(draining=False), embedder, store, routing, books)  # type: ignore[arg-type]
+
+
+def empty_store() -> FleetStore:
+    return FleetStore(RouterConfig(topology=TopologySource(file=Path("none"))), rng=Random(1))
+
+
+def service(tenants: tuple[TenantSpec, ...] = (), workers: EmbeddingWorkers | None = None) -> Service:
+    """One generating pool and one that embeds, all of it ready."""
+    store = empty_store()
+    made = service_over(store, workers)
     pair = (ReplicaSpec("v0", "127.0.0.1:7100"), ReplicaSpec("v1", "127.0.0.1:7101"))
     pools = [
         PoolSpec("small", "small", ("smol",), Prices(1.0, 0.1, 2.0), (ReplicaSpec("s0", "127.0.0.1:7000"),)),
@@ -107,3 +123,52 @@ async def test_embeddings_that_can_not_be() -> None:
     made = service((tenant("small"),))
     with pytest.raises(Forbidden):
         await made.embed(EmbedCall("e", "mini", ("a",)), made.authenticate(KEY))
+
+
+VECTORS = PoolSpec("vectors", "small", ("mini",), Prices(3.0), (ReplicaSpec("v0", "127.0.0.1:7100"),))
+
+
+@pytest.mark.parametrize(
+    ("pools", "ready"),
+    [
+        (None, False),  # no topology yet
+        ([], True),  # one without pools: there is nothing to wait for
+        ([replace(VECTORS, replicas=())], False),
+        ([VECTORS], False),
+        ([VECTORS, replace(VECTORS, name="b", models=("b",), replicas=(), cold_start_wait_s=9)], True),
+    ],
+)
+def test_ready_is_who_can_answer_or_wake_someone_who_can(pools: list[PoolSpec] | None, ready: bool) -> None:
+    store = empty_store()
+    made = service_over(store)
+    if pools is not None:
+        store.apply_topology(pools, [], 1)
+    assert made.ready() == ready
+    if pools:
+        store.apply_topology([VECTORS], [], 2)
+        store.apply_report("v0", Report("1", "ready", models=("mini",)))
+        assert made.ready()
+    made.draining = True
+    assert not made.ready()
+
+
+@pytest.mark.looptime
+async def test_embeddings_wake_a_pool_that_never_was_up() -> None:
+    store = empty_store()
+    store.apply_topology([replace(VECTORS, replicas=(), cold_start_wait_s=60)], [], 1)
+    made = service_over(store)
+    asked = asyncio.create_task(made.embed(EmbedCall("e", "mini", ("a",)), ANYONE))
+    await asyncio.sleep(5)
+    store.apply_topology([replace(VECTORS, cold_start_wait_s=60)], [], 2)
+    store.apply_report("v0", Report("1", "ready", models=("mini",), embeddings=True))
+    assert (await asked).decision.replica == "v0"
+    store.apply_topology([replace(VECTORS, replicas=(), cold_start_wait_s=60)], [], 3)
+    with pytest.raises(NoReplica):
+        await made.embed(EmbedCall("e", "mini", ("a",), deadline=asyncio.get_running_loop().time() + 7), ANYONE)
+    assert asyncio.get_running_loop().time() == pytest.approx(12, abs=0.1)
+
+
+def test_a_pool_at_zero_is_shown_among_the_models() -> None:
+    store = empty_store()
+    store.apply_topology([replace(VECTORS, replicas=(), cold_start_wait_s=60)], [], 1)
+    assert [(card.name, card.ready_replicas) for card in service_over(store).models(ANYONE)] == [("vectors", 0), ("mini", 0)]

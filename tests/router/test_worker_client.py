@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -100,7 +101,7 @@ async def test_everything_asked_for_reaches_the_worker() -> None:
     )
     prompt = ChatPrompt(b'[{"role": "user"}]', b"[]", b"{}")
     async with serving(three) as (fake, client, address):
-        asked = call(prompt=prompt, sampling=sampling, tenant="t", cache_salt="s", priority=-2)
+        asked = replace(call(prompt=prompt, sampling=sampling, tenant="t", priority=-2), cache_salt="s")
         await parts_of(client, address, asked)
         await parts_of(client, address, call(prompt=TokenPrompt((1, 2))))
     got, ids = fake.asked
@@ -238,3 +239,26 @@ async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
     async with asyncio.timeout(10):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+async def test_bytes_that_are_no_message_are_the_workers_fault() -> None:
+    async def garbage(request: bytes, context: Any) -> AsyncIterator[bytes]:
+        yield b"\xff\xff\xff"
+
+    async def lump(request: bytes, context: Any) -> bytes:
+        return b"\xff\xff\xff"
+
+    handlers = {"Generate": grpc.unary_stream_rpc_method_handler(garbage), "Embed": grpc.unary_unary_rpc_method_handler(lump)}
+    server, channels = grpc.aio.server(), Channels()
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("headgate.v1.Worker", handlers),))
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    client = WorkerClient(channels, Failover())
+    try:
+        with pytest.raises(ReplicaLost, match="no message"):
+            await parts_of(client, address, call())
+        with pytest.raises(ReplicaLost, match="no message"):
+            await client.embed(address, EmbedCall("e", "m", ("a",)), "m")
+    finally:
+        await channels.close()
+        await server.stop(None)

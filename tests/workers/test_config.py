@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from workers.config import ConfigError, OpenAIHttpEngine, SimulatedEngine, VllmEngine, load, parse
+from workers.config import ConfigError, OpenAIHttpEngine, SimulatedEngine, VllmEngine, load, load_variable, parse
 
 
 def made(**engine: Any) -> dict[str, Any]:
@@ -66,3 +66,34 @@ def test_files_that_can_not_be_read(tmp_path: Path, content: bytes | None, said:
         path.write_bytes(content)
     with pytest.raises(ConfigError, match=said):
         load(path)
+
+
+def test_settings_from_the_environment() -> None:
+    config = load_variable({"HEADGATE_WORKER_CONFIG": '{"models": ["m"], "engine": {"kind": "simulated"}}', "HOME": "/"})
+    assert config == parse(made(kind="simulated"), "f")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "no settings: give --config, or JSON in HEADGATE_WORKER_CONFIG"),
+        ("models: [m]", "HEADGATE_WORKER_CONFIG: not JSON"),
+        ("", "HEADGATE_WORKER_CONFIG: not JSON"),
+        ("null", "HEADGATE_WORKER_CONFIG: models"),
+        (
+            '{"models": ["m"], "engine": {"kind": "simulated", "profil": "x"}}',
+            "HEADGATE_WORKER_CONFIG: engine.simulated.profil",
+        ),
+    ],
+)
+def test_a_bad_environment_names_the_variable_and_the_key(text: str | None, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_variable({} if text is None else {"HEADGATE_WORKER_CONFIG": text})
+    assert said in str(caught.value)
+
+
+def test_faults_of_the_environment_do_not_repeat_what_was_in_it() -> None:
+    for text in ('{"engine": "s3cret"', '{"models": ["m"], "engine": {"kind": "simulated"}, "listen": "s3cret"}'):
+        with pytest.raises(ConfigError) as caught:
+            load_variable({"HEADGATE_WORKER_CONFIG": text})
+        assert "s3cret" not in str(caught.value)

@@ -160,6 +160,26 @@ async def test_bad_settings_name_the_key(tmp_path: Path, change: dict[str, Any],
     assert "Traceback" not in log
 
 
+async def from_environment(*, listen: str | None = None, **variables: str) -> Process:
+    command = (sys.executable, "-m", "workers", *(("--listen", listen) if listen else ()))
+    env = {name: value for name, value in ENV.items() if name != "HEADGATE_WORKER_CONFIG"} | variables
+    return await asyncio.create_subprocess_exec(*command, stderr=PIPE, env=env)
+
+
+async def test_settings_from_the_environment(tmp_path: Path) -> None:
+    config = json.dumps({**settings(tmp_path), "listen": "192.0.2.1:7000"})
+    process = await from_environment(listen="127.0.0.1:0", HEADGATE_WORKER_CONFIG=config)
+    assert (await address_in(tmp_path / "ready")).startswith("127.0.0.1:")
+    process.terminate()
+    assert (await ended(process))[0] == 0
+
+
+async def test_no_settings_at_all() -> None:
+    status, log = await ended(await from_environment())
+    assert status == 2
+    assert log == "headgate worker: no settings: give --config, or JSON in HEADGATE_WORKER_CONFIG\n"
+
+
 async def test_an_engine_that_breaks_ends_the_process(tmp_path: Path) -> None:
     process = await started(tmp_path, settings(tmp_path, failures={"fail_after_tokens": 10}))
     async with grpc.aio.insecure_channel(await address_in(tmp_path / "ready")) as channel:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from headgate.v1 import inference_pb2 as headgate_dot_v1_dot_inference__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aheadgate/v1/topology.proto\x12\x0bheadgate.v1\x1a\x1bheadgate/v1/inference.proto\"?\n\x14TopologyWatchRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x14\n\x0chave_version\x18\x02 \x01(\x04\"k\n\x10TopologySnapshot\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12 \n\x05pools\x18\x02 \x03(\x0b\x32\x11.headgate.v1.Pool\x12$\n\x07tenants\x18\x03 \x03(\x0b\x32\x13.headgate.v1.Tenant\"\x7f\n\x04Pool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04tier\x18\x02 \x01(\t\x12\x0e\n\x06models\x18\x03 \x03(\t\x12#\n\x06prices\x18\x04 \x01(\x0b\x32\x13.headgate.v1.Prices\x12&\n\x08replicas\x18\x05 \x03(\x0b\x32\x14.headgate.v1.Replica\"8\n\x07Replica\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x10\n\x08\x64raining\x18\x03 \x01(\x08\"9\n\x06Tenant\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nkey_sha256\x18\x02 \x03(\x0c\x12\r\n\x05pools\x18\x03 \x03(\t2W\n\x08Topology\x12K\n\x05Watch\x12!.headgate.v1.TopologyWatchRequest\x1a\x1d.headgate.v1.TopologySnapshot0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aheadgate/v1/topology.proto\x12\x0bheadgate.v1\x1a\x1bheadgate/v1/inference.proto\"?\n\x14TopologyWatchRequest\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x14\n\x0chave_version\x18\x02 \x01(\x04\"\x92\x01\n\x10TopologySnapshot\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12 \n\x05pools\x18\x02 \x03(\x0b\x32\x11.headgate.v1.Pool\x12$\n\x07tenants\x18\x03 \x03(\x0b\x32\x13.headgate.v1.Tenant\x12%\n\x08policies\x18\x04 \x03(\x0b\x32\x13.headgate.v1.Policy\"\xe0\x01\n\x04Pool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04tier\x18\x02 \x01(\t\x12\x0e\n\x06models\x18\x03 \x03(\t\x12#\n\x06prices\x18\x04 \x01(\x0b\x32\x13.headgate.v1.Prices\x12&\n\x08replicas\x18\x05 \x03(\x0b\x32\x14.headgate.v1.Replica\x12\x0c\n\x04role\x18\x06 \x01(\t\x12\x14\n\x0cprefill_pool\x18\x07 \x01(\t\x12\x0f\n\x07ttft_ms\x18\x08 \x01(\r\x12\x0f\n\x07tpot_ms\x18\t \x01(\r\x12\x19\n\x11\x63old_start_wait_s\x18\n \x01(\r\"J\n\x07Replica\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x10\n\x08\x64raining\x18\x03 \x01(\x08\x12\x10\n\x08revision\x18\x04 \x01(\t\"\xb5\x01\n\x06Tenant\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nkey_sha256\x18\x02 \x03(\x0c\x12\r\n\x05pools\x18\x03 \x03(\t\x12\x0e\n\x06weight\x18\x04 \x01(\x01\x12\x10\n\x08priority\x18\x05 \x01(\x05\x12\x0e\n\x06parent\x18\x06 \x01(\t\x12#\n\x06\x62udget\x18\x07 \x01(\x0b\x32\x13.headgate.v1.Budget\x12\x0e\n\x06policy\x18\x08 \x01(\t\x12\x13\n\x0b\x63\x61\x63he_group\x18\t \x01(\t\"3\n\x06\x42udget\x12\x0b\n\x03usd\x18\x01 \x01(\x01\x12\x0e\n\x06window\x18\x02 \x01(\t\x12\x0c\n\x04hard\x18\x03 \x01(\x08\"\x89\x02\n\x06Policy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08strategy\x18\x02 \x01(\t\x12\x0c\n\x04pool\x18\x03 \x01(\t\x12\x1a\n\rquality_floor\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12+\n\x07weights\x18\x05 \x01(\x0b\x32\x1a.headgate.v1.PolicyWeights\x12%\n\x07\x63\x61scade\x18\x06 \x01(\x0b\x32\x14.headgate.v1.Cascade\x12(\n\x06\x63hunks\x18\x07 \x01(\x0b\x32\x18.headgate.v1.ChunkSearch\x12%\n\x08\x63\x61naries\x18\x08 \x03(\x0b\x32\x13.headgate.v1.CanaryB\x10\n\x0e_quality_floor\"_\n\rPolicyWeights\x12\x0f\n\x07quality\x18\x01 \x01(\x01\x12\x0c\n\x04\x63ost\x18\x02 \x01(\x01\x12\x0f\n\x07latency\x18\x03 \x01(\x01\x12\x0e\n\x06\x65nergy\x18\x04 \x01(\x01\x12\x0e\n\x06\x63\x61rbon\x18\x05 \x01(\x01\"\\\n\x07\x43\x61scade\x12\r\n\x05pools\x18\x01 \x03(\t\x12\x16\n\x0emin_confidence\x18\x02 \x01(\x01\x12\x19\n\x0cmax_cost_usd\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\x0f\n\r_max_cost_usd\"[\n\x0b\x43hunkSearch\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x02 \x01(\r\x12\x17\n\nmax_tokens\x18\x03 \x01(\rH\x00\x88\x01\x01\x42\r\n\x0b_max_tokens\"\'\n\x06\x43\x61nary\x12\x0c\n\x04pool\x18\x01 \x01(\t\x12\x0f\n\x07percent\x18\x02 \x01(\r\"z\n\x0cRouterReport\x12\x11\n\trouter_id\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\t\x12\x18\n\x10topology_version\x18\x03 \x01(\x04\x12(\n\x05pools\x18\x04 \x03(\x0b\x32\x19.headgate.v1.ReportedPool\"\xb1\x02\n\x0cReportedPool\x12\x0c\n\x04pool\x18\x01 \x01(\t\x12\x16\n\x0e\x61rrivals_total\x18\x02 \x01(\x04\x12\x14\n\x0cwaiting_here\x18\x03 \x01(\r\x12\x15\n\roldest_wait_s\x18\x04 \x01(\x01\x12\r\n\x05ready\x18\x05 \x01(\r\x12\x15\n\rwaiting_there\x18\x06 \x01(\r\x12\x0f\n\x07running\x18\x07 \x01(\r\x12\r\n\x05slots\x18\x08 \x01(\r\x12\x0f\n\x07kv_used\x18\t \x01(\x01\x12\x15\n\ranswers_total\x18\n \x01(\x04\x12\x16\n\x0ettft_met_total\x18\x0b \x01(\x04\x12\x16\n\x0etpot_met_total\x18\x0c \x01(\x04\x12\x30\n\trevisions\x18\r \x03(\x0b\x32\x1d.headgate.v1.ReportedRevision\"\x96\x01\n\x10ReportedRevision\x12\x10\n\x08revision\x18\x01 \x01(\t\x12\x16\n\x0erequests_total\x18\x02 \x01(\x04\x12\x14\n\x0c\x65rrors_total\x18\x03 \x01(\x04\x12!\n\x19prefix_query_tokens_total\x18\x04 \x01(\x04\x12\x1f\n\x17prefix_hit_tokens_total\x18\x05 \x01(\x04\"*\n\x11RouterReportReply\x12\x15\n\rnext_after_ms\x18\x01 \x01(\r2\x9c\x01\n\x08Topology\x12K\n\x05Watch\x12!.headgate.v1.TopologyWatchRequest\x1a\x1d.headgate.v1.TopologySnapshot0\x01\x12\x43\n\x06Report\x12\x19.headgate.v1.RouterReport\x1a\x1e.headgate.v1.RouterReportReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,14 +34,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TOPOLOGYWATCHREQUEST']._serialized_start=72
   _globals['_TOPOLOGYWATCHREQUEST']._serialized_end=135
-  _globals['_TOPOLOGYSNAPSHOT']._serialized_start=137
-  _globals['_TOPOLOGYSNAPSHOT']._serialized_end=244
-  _globals['_POOL']._serialized_start=246
-  _globals['_POOL']._serialized_end=373
-  _globals['_REPLICA']._serialized_start=375
-  _globals['_REPLICA']._serialized_end=431
-  _globals['_TENANT']._serialized_start=433
-  _globals['_TENANT']._serialized_end=490
-  _globals['_TOPOLOGY']._serialized_start=492
-  _globals['_TOPOLOGY']._serialized_end=579
+  _globals['_TOPOLOGYSNAPSHOT']._serialized_start=138
+  _globals['_TOPOLOGYSNAPSHOT']._serialized_end=284
+  _globals['_POOL']._serialized_start=287
+  _globals['_POOL']._serialized_end=511
+  _globals['_REPLICA']._serialized_start=513
+  _globals['_REPLICA']._serialized_end=587
+  _globals['_TENANT']._serialized_start=590
+  _globals['_TENANT']._serialized_end=771
+  _globals['_BUDGET']._serialized_start=773
+  _globals['_BUDGET']._serialized_end=824
+  _globals['_POLICY']._serialized_start=827
+  _globals['_POLICY']._serialized_end=1092
+  _globals['_POLICYWEIGHTS']._serialized_start=1094
+  _globals['_POLICYWEIGHTS']._serialized_end=1189
+  _globals['_CASCADE']._serialized_start=1191
+  _globals['_CASCADE']._serialized_end=1283
+  _globals['_CHUNKSEARCH']._serialized_start=1285
+  _globals['_CHUNKSEARCH']._serialized_end=1376
+  _globals['_CANARY']._serialized_start=1378
+  _globals['_CANARY']._serialized_end=1417
+  _globals['_ROUTERREPORT']._serialized_start=1419
+  _globals['_ROUTERREPORT']._serialized_end=1541
+  _globals['_REPORTEDPOOL']._serialized_start=1544
+  _globals['_REPORTEDPOOL']._serialized_end=1849
+  _globals['_REPORTEDREVISION']._serialized_start=1852
+  _globals['_REPORTEDREVISION']._serialized_end=2002
+  _globals['_ROUTERREPORTREPLY']._serialized_start=2004
+  _globals['_ROUTERREPORTREPLY']._serialized_end=2046
+  _globals['_TOPOLOGY']._serialized_start=2049
+  _globals['_TOPOLOGY']._serialized_end=2205
 # @@protoc_insertion_point(module_scope)

@@ -39,13 +39,27 @@ class TopologyStub:
                 request_serializer=headgate_dot_v1_dot_topology__pb2.TopologyWatchRequest.SerializeToString,
                 response_deserializer=headgate_dot_v1_dot_topology__pb2.TopologySnapshot.FromString,
                 _registered_method=True)
+        self.Report = channel.unary_unary(
+                '/headgate.v1.Topology/Report',
+                request_serializer=headgate_dot_v1_dot_topology__pb2.RouterReport.SerializeToString,
+                response_deserializer=headgate_dot_v1_dot_topology__pb2.RouterReportReply.FromString,
+                _registered_method=True)
 
 
 class TopologyServicer:
     """Missing associated documentation comment in .proto file."""
 
     def Watch(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Whole snapshots: the newest at once, then one after each change; changes that come close together share one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Report(self, request, context):
+        """What one router sees of the pools' load. Sent every few seconds, and at once when requests begin to wait for a pool without
+        a replica. To every control plane, so that each of them can scale.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -57,6 +71,11 @@ def add_TopologyServicer_to_server(servicer, server):
                     servicer.Watch,
                     request_deserializer=headgate_dot_v1_dot_topology__pb2.TopologyWatchRequest.FromString,
                     response_serializer=headgate_dot_v1_dot_topology__pb2.TopologySnapshot.SerializeToString,
+            ),
+            'Report': grpc.unary_unary_rpc_method_handler(
+                    servicer.Report,
+                    request_deserializer=headgate_dot_v1_dot_topology__pb2.RouterReport.FromString,
+                    response_serializer=headgate_dot_v1_dot_topology__pb2.RouterReportReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -86,6 +105,33 @@ class Topology:
             '/headgate.v1.Topology/Watch',
             headgate_dot_v1_dot_topology__pb2.TopologyWatchRequest.SerializeToString,
             headgate_dot_v1_dot_topology__pb2.TopologySnapshot.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Report(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headgate.v1.Topology/Report',
+            headgate_dot_v1_dot_topology__pb2.RouterReport.SerializeToString,
+            headgate_dot_v1_dot_topology__pb2.RouterReportReply.FromString,
             options,
             channel_credentials,
             insecure,

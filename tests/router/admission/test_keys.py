@@ -1,7 +1,7 @@
 """API keys: who is let in as whom, and that nothing tells a key."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -15,6 +15,7 @@ class Spec:
     name: str
     key_sha256: tuple[bytes, ...] = ()
     pools: tuple[str, ...] = ()
+    cache_group: str = ""
 
 
 def digest(key: str) -> bytes:
@@ -25,10 +26,18 @@ RED = Spec("red", (digest("key-red"), digest("key-red-2")), ("small",))
 BLUE = Spec("blue", (digest("key-blüe"),))
 
 
-def test_no_key_configured_is_open_to_everybody() -> None:
-    for ring in (Keyring(()), Keyring((Spec("red", ()),))):
-        assert ring.open
-        assert ring.tenant_for(None) == ring.tenant_for("whatever") == ANONYMOUS == Tenant("anonymous")
+def test_no_tenant_configured_is_open_to_everybody() -> None:
+    ring = Keyring(())
+    assert ring.open
+    assert ring.tenant_for(None) == ring.tenant_for("whatever") == ANONYMOUS == Tenant("anonymous")
+
+
+def test_tenants_whose_keys_are_missing_shut_the_door() -> None:
+    ring = Keyring((Spec("red", ()),))
+    assert not ring.open
+    for bearer in (None, "whatever"):
+        with pytest.raises(Unauthenticated):
+            ring.tenant_for(bearer)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +51,25 @@ def test_no_key_configured_is_open_to_everybody() -> None:
 def test_each_key_names_its_tenant(bearer: str, tenant: Tenant) -> None:
     ring = Keyring((RED, BLUE))
     assert not ring.open
-    assert ring.tenant_for(bearer) == tenant
+    assert replace(ring.tenant_for(bearer), cache_salt="") == tenant
+
+
+def test_cached_kv_is_shared_within_a_group_and_else_by_nobody() -> None:
+    keys = {name: (digest(name),) for name in ("a", "b", "c", "g", "tenant a")}
+    ring = Keyring(
+        (
+            Spec("a", keys["a"]),
+            Spec("b", keys["b"], cache_group="g"),
+            Spec("c", keys["c"], cache_group="g"),
+            Spec("g", keys["g"]),
+            Spec("d", keys["tenant a"], cache_group="tenant a"),
+        )
+    )
+    salts = {name: ring.tenant_for(name).cache_salt for name in keys}
+    assert salts["b"] == salts["c"]
+    assert len(set(salts.values())) == 4
+    assert {len(salt) for salt in salts.values()} == {32}
+    assert ANONYMOUS.cache_salt == ""
 
 
 @pytest.mark.parametrize(

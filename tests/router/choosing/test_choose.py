@@ -179,3 +179,15 @@ def test_an_error_does_not_name_what_others_use() -> None:
     with pytest.raises(NotFound) as fault:
         chosen("gian", tenant=Tenant("t", frozenset({"tiny"})))
     assert "giant" not in fault.value.message
+
+
+def test_a_pool_that_never_was_up_is_asked_for_what_it_may_be_able_to_do() -> None:
+    asleep = fleet("giant", giant={"known": False})
+    assert names("giant", TOOLS, asleep) == ["giant"]
+    assert names("auto", TOOLS, asleep) == ["giant"]
+
+
+def test_auto_leaves_pools_that_prefill_for_others_alone() -> None:
+    seen = fleet(mini={"role": "prefill"}, tiny={"role": "decode"})
+    assert names("auto", PLAIN, seen) == ["tiny", "mixture", "giant"]
+    assert names("mini", PLAIN, seen) == ["mini"]

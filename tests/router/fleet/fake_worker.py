@@ -25,6 +25,7 @@ class FakeWorker(WorkerServicer):
         self.port = port
         self.watchers: list[asyncio.Queue[Message | Exception | None]] = []
         self.requests: list[wire.WatchRequest] = []
+        self.credentials: grpc.ServerCredentials | None = None
         self._last: Message | None = None
 
     @property
@@ -34,7 +35,10 @@ class FakeWorker(WorkerServicer):
     async def __aenter__(self) -> "FakeWorker":
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         add_WorkerServicer_to_server(self, self._server)
-        self.port = self._server.add_insecure_port(self.address)
+        if self.credentials is None:
+            self.port = self._server.add_insecure_port(self.address)
+        else:
+            self.port = self._server.add_secure_port(self.address, self.credentials)
         await self._server.start()
         return self
 

@@ -207,7 +207,7 @@ async def test_ways_to_end(sent: bytes, why: str) -> None:
 
 
 def stream_of(heard: list[bytes]) -> StateStream:
-    return StateStream("a:1", WATCH, b"", heard.append)
+    return StateStream(b"", heard.append)
 
 
 async def test_of_states_that_arrive_together_only_the_newest_is_told() -> None:
@@ -249,6 +249,6 @@ async def test_no_bytes_break_it(noise: bytes) -> None:
 
 async def test_a_long_host_name_fits_a_header() -> None:
     host = ".".join(["a" * 60] * 4)
-    hello = state_stream._hello(f"{host}:1", WATCH, b"")
+    hello = state_stream._hello(f"{host}:1", WATCH, b"", "http")
     # RFC 7541 section 5.1: a full 7-bit prefix, then 245 - 127 = 118.
     assert b":authority\x7f\x76" + host.encode() in hello

@@ -1,11 +1,12 @@
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from router.errors import ReplicaLost
-from router.fleet.specs import ReplicaSpec, TenantSpec, TopologyRefused
+from router.fleet.specs import PolicySpec, ReplicaSpec, TenantSpec, TopologyRefused
 from router.fleet.store import AGE_STEP_S, FleetStore
 from tests.router.fleet.given import Clock, address_of, pool, report, store
 
@@ -326,3 +327,39 @@ def test_each_replica_can_be_told_in_full() -> None:
     assert (told["a"].phase, told["a"].reachable, told["a"].fits, told["a"].circuit) == ("ready", True, True, "closed")
     assert (told["b"].phase, told["b"].reachable) == ("ready", False)
     assert (told["c"].phase, told["c"].report) == ("unknown", None)
+
+
+def test_a_name_that_leads_nowhere_is_told_once_for_as_long_as_it_does(caplog: pytest.LogCaptureFixture) -> None:
+    fleet, tenant = store(), TenantSpec("acme", (bytes(32),), ("gone",), policy="none")
+    for version, replicas in enumerate(("", "a", "ab"), start=1):
+        fleet.apply_topology([pool("small", *replicas)], [tenant], version)
+    told = ["topology: tenants[0].pools: there is no pool 'gone'", "topology: tenants[0].policy: there is no policy 'none'"]
+    assert caplog.messages == told
+    fleet.apply_topology([pool("small"), pool("gone")], [tenant], 4, [PolicySpec("none")])
+    fleet.apply_topology([pool("small")], [tenant], 5)
+    assert caplog.messages == told * 2
+
+
+def test_a_change_of_the_policies_alone_is_a_change() -> None:
+    fleet, heard = store(), []
+    fleet.subscribe(heard.append)
+    for version, floor in enumerate((0.5, 0.5, 0.7), start=1):
+        fleet.apply_topology([], [], version, [PolicySpec("p", "qualityFloor", quality_floor=floor)])
+    assert len(heard) == 2
+    assert fleet.policies == (PolicySpec("p", "qualityFloor", quality_floor=0.7),)
+
+
+def test_a_pool_scaled_to_zero_is_known_by_what_its_last_replicas_could() -> None:
+    fleet = store()
+    fleet.apply_topology([pool("small", cold_start_wait_s=60)], [], 1)
+    (never,) = fleet.view().pools
+    assert (never.known, never.cold_start_wait_s, never.start, never.stop) == (False, 60, 0, 0)
+    fleet.apply_topology([pool("small", "a")], [], 2)
+    fleet.apply_report("a", report(max_context_tokens=4096, parses_tool_calls=True, kv_block_tokens=16, embeddings=True))
+    (up,) = fleet.view().pools
+    assert (up.known, up.max_context_tokens, up.parses_tool_calls, up.kv_block_tokens) == (True, 4096, True, 16)
+    fleet.apply_topology([pool("small")], [], 3)
+    (down,) = fleet.view().pools
+    assert down == replace(up, stop=0)
+    fleet.apply_topology([pool("small", models=("another",))], [], 4)
+    assert not fleet.view().pools[0].known, "another model is another pool"

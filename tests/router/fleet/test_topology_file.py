@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from headgate.v1 import topology_pb2
 from router.fleet.specs import PoolSpec, ReplicaSpec, TenantSpec, Topology, TopologyRefused
 from router.fleet.topology_file import parse
 from router.snapshot import Prices
+from tests.router.fleet import test_topology_wire
 
 DIGEST = "0123456789abcdef" * 4
 
@@ -52,26 +52,15 @@ def test_what_may_be_left_out() -> None:
 
 
 def test_the_keys_are_those_of_the_wire() -> None:
-    """A snapshot in protobuf's own JSON, but for the digests, is a valid file."""
+    """A snapshot in protobuf's own JSON, but for the digests, is a valid file, and says the same."""
     from google.protobuf.json_format import MessageToDict
 
-    snapshot = topology_pb2.TopologySnapshot(
-        pools=[
-            topology_pb2.Pool(
-                name="small",
-                tier="small",
-                models=["m"],
-                prices={"input_usd_per_mtok": 1.0, "cached_input_usd_per_mtok": 0.5, "output_usd_per_mtok": 2.0},
-                replicas=[topology_pb2.Replica(id="r", address="h:1", draining=True)],
-            )
-        ],
-        tenants=[topology_pb2.Tenant(name="t", pools=["small"])],
+    document = MessageToDict(
+        test_topology_wire.WHOLE, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
-    document = MessageToDict(snapshot, preserving_proto_field_name=True)
-    document["tenants"][0]["key_sha256"] = [DIGEST]
-    topology = parse(json.dumps(document))
-    assert topology.pools[0].prices == Prices(1.0, 0.5, 2.0)
-    assert topology.pools[0].replicas == (ReplicaSpec("r", "h:1", draining=True),)
+    document["version"] = int(document["version"])  # JSON has no 64-bit integers
+    document["tenants"][0]["key_sha256"] = ["00" * 32]
+    assert parse(json.dumps(document)) == test_topology_wire.TOPOLOGY
 
 
 POOL = "{name: a, tier: small, models: [m]"
@@ -97,6 +86,12 @@ POOL = "{name: a, tier: small, models: [m]"
         (f"pools: [{POOL}, prices: {{input: 1}}}}]", "pools[0].prices.input: Extra inputs are not permitted"),
         (f"pools: [{POOL}, replicas: [{{id: r}}]}}]", "pools[0].replicas[0].address: Field required"),
         (f"pools: [{POOL}, replicas: [{{id: r, address: 'h:1', draining: 3}}]}}]", "pools[0].replicas[0].draining: "),
+        (f"pools: [{POOL}, role: both}}]", "pools[0].role: Input should be 'aggregated', 'prefill' or 'decode'"),
+        (f"pools: [{POOL}, cold_start_wait_s: -1}}]", "pools[0].cold_start_wait_s: "),
+        (f"pools: []\ntenants: [{{name: t, key_sha256: [{DIGEST}], weight: 0}}]", "tenants[0].weight: "),
+        ("pools: []\npolicies: [{name: p, strategy: luck}]", "policies[0].strategy: "),
+        ("pools: []\npolicies: [{name: p, canaries: [{pool: a, percent: 101}]}]", "policies[0].canaries[0].percent: "),
+        ("pools: []\npolicies: [{name: p, cascade: {pools: [a]}}]", "policies[0].cascade.pools: "),
         ("pools: []\ntenants: [{name: t}]", "tenants[0].key_sha256: Field required"),
         ("pools: []\ntenants: [{name: t, key_sha256: []}]", "tenants[0].key_sha256: "),
     ],

@@ -1,0 +1,1 @@
+"""What routers are told, and what they tell: Topology.Watch and Topology.Report."""

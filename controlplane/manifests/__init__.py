@@ -1,0 +1,1 @@
+"""ModelPool → Kubernetes objects, as plain dicts. Pure."""

@@ -1,0 +1,1 @@
+"""The three custom resources: what people write, typed; their CRDs are generated from here."""

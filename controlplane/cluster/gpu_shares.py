@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+from controlplane.manifests.compute import gpus_per_replica
 from controlplane.planning.placement import PoolWant, share_gpus, want_of
 from controlplane.planning.world import PoolLoad
 from controlplane.resources.envelope import ModelPool
@@ -29,7 +30,7 @@ class GpuShares:
         wants: dict[str, dict[str, tuple[Place, PoolWant]]] = defaultdict(dict)
         for pool in pools:
             hardware = pool.spec.hardware
-            if hardware.gpus and hardware.gpu_resource in self._budget and not pool.deleting:
+            if gpus_per_replica(pool.spec) and hardware.gpu_resource in self._budget and not pool.deleting:
                 place = (pool.namespace, pool.name)
                 want = want_of("/".join(place), pool.spec, pool.status.scaling, loads.of(pool.name, now_s))
                 wants[hardware.gpu_resource][want.pool] = (place, want)

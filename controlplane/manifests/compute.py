@@ -15,6 +15,11 @@ def gpus_per_pod(spec: ModelPoolSpec) -> int:
     return ranks if spec.hardware.gpus == 0 and ranks > 1 and spec.runtime == "Deployment" else spec.hardware.gpus
 
 
+def gpus_per_replica(spec: ModelPoolSpec) -> int:
+    """GPUs of everything that answers as one; with RayService it may span pods."""
+    return gpus_per_pod(spec) * (spec.ray.nodes if spec.runtime == "RayService" and spec.ray is not None else 1)
+
+
 def worker_resources(spec: ModelPoolSpec) -> dict[str, Any]:
     """Of the worker's container."""
     gpus = gpus_per_pod(spec)

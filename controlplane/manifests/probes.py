@@ -24,8 +24,8 @@ def startup(platform: Platform) -> dict[str, Any]:
 
 
 def liveness(platform: Platform) -> dict[str, Any]:
-    """A worker whose engine breaks exits by itself; this finds one that no longer answers at all. Busy is not dead."""
-    grpc = {"grpc": {"port": platform.worker_port}}
+    """A worker whose engine breaks exits by itself; this finds one that no longer answers. Busy or draining is not dead."""
+    grpc = {"grpc": {"port": platform.worker_port, "service": "live"}}
     asked = {"exec": {"command": [*_ask(platform), "--live"]}} if platform.tls_secret else grpc
     return {**asked, "periodSeconds": 20, "timeoutSeconds": _EXEC_LIMIT_S, "failureThreshold": 6}
 

@@ -14,6 +14,8 @@ from controlplane.resources.status import ScalingStatus
 
 # What a replica that load no longer asks for is still worth, of a busy one: it is warm, so it stays while there is room.
 KEPT_WORTH = 1e-3
+# What GPUs that nobody needs now are worth to a pool that may need them next; less for each further one, so that all get some.
+SPARE_WORTH = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,8 @@ def want_of(pool: str, spec: ModelPoolSpec, scaling: ScalingStatus | None, load:
     gains = []
     for replica in range(rule.min_replicas, rule.max_replicas):
         used = min(max(at_once - replica * each, 0.0), each)
-        kept = KEPT_WORTH * each if replica < current else 0.0
-        gains.append(max(used, kept) / in_replica_s)
+        idle = KEPT_WORTH if replica < current else SPARE_WORTH / (1 + replica)
+        gains.append(max(used, idle * each) / in_replica_s)
     return PoolWant(pool, gpus, rule.min_replicas, tuple(gains))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = ("router", "workers", "cli")
+PROGRAMS = ("router", "workers", "controlplane", "cli")
 
 
 @pytest.fixture(scope="module")

@@ -107,7 +107,7 @@ def test_what_nobody_reads_is_not_kept() -> None:
 
 @pytest.mark.parametrize("seed", range(50))
 def test_any_order_of_sights_ends_as_the_cluster_is(seed: int) -> None:
-    """A history of creations, changes, deletions; the watch tells some of it, late and reordered; a list at the end mends it."""
+    """The watch tells some of a history of creations, changes and deletions, late and reordered; a list at the end mends it."""
     rng = Random(seed)
     real: dict[str, dict[str, Any]] = {}
     sights: list[tuple[str, dict[str, Any]]] = []

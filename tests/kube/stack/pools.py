@@ -13,6 +13,7 @@ RESOURCES = f"/apis/{API}/namespaces"
 PLURALS = {
     "ModelPool": f"/apis/{API}",
     "Tenant": f"/apis/{API}",
+    "RoutingPolicy": f"/apis/{API}",
     "Deployment": "/apis/apps/v1",
     "ControllerRevision": "/apis/apps/v1",
     "Service": "/api/v1",
@@ -94,7 +95,7 @@ class View:
         return [pod for pod in self.pods(pool) if {"type": "Ready", "status": "True"}.items() <= _ready(pod).items()]
 
     def _path(self, kind: str, name: str = "") -> str:
-        plural = {"PodDisruptionBudget": "poddisruptionbudgets"}.get(kind, f"{kind.lower()}s")
+        plural = {"RoutingPolicy": "routingpolicies"}.get(kind, f"{kind.lower()}s")
         return f"{PLURALS[kind]}/namespaces/{self.namespace}/{plural}" + (f"/{name}" if name else "")
 
 

@@ -69,7 +69,7 @@ async def _serve(stack: Stack, folder: Path, ready_file: Path | None, on: Runtim
     stopper = Stopper()
     width = max((len(pool.name) + 4 for pool in stack.pools), default=0)
     log = Log(sys.stdout, colour=_colour(), width=width, gone=stopper.stop)
-    log.ours(f"starting {describe(stack)}{' on Ray' * (on == 'ray')}; Ctrl-C ends it")
+    log.ours(f"starting {describe(stack)}{'; workers on Ray' * (on == 'ray')}; Ctrl-C ends it")
     status = StatusLines(log)
     running = RunningStack(stack, folder, log, on=on, on_change=lambda: status.show(running))
     stopper.watch(running, log)

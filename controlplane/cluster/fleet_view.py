@@ -1,6 +1,6 @@
 """Cache → what feed and verdicts are made from. Parses each object once per version, a pool's endpoints once per change."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Generic
 
 from controlplane.cluster.cache import Cache
@@ -16,10 +16,13 @@ from controlplane.resources.faults import InvalidObject
 from controlplane.resources.status import Condition
 
 Place = tuple[str, str]  # namespace, name
+NAME_TAKEN = "NameTaken"
 
 
 class Parsed(Generic[Spec, Status]):
-    """The objects of one kind, typed; those that can't be parsed are left out (their reconcile says so)."""
+    """The objects of one kind, typed. One that can't be parsed (its reconcile says so) counts as it last could be: what runs by
+    a spec that was good is not taken from the routers for an edit that is not.
+    """
 
     def __init__(self, cache: Cache, kind: Kind, definition: Definition[Spec, Status]) -> None:
         self._cache = cache
@@ -44,7 +47,9 @@ class Parsed(Generic[Spec, Status]):
             try:
                 yield self.get(seen)
             except InvalidObject:
-                continue
+                known = self._known.get((seen["metadata"]["namespace"], seen["metadata"]["name"]))
+                if known is not None and known.uid == seen["metadata"]["uid"]:
+                    yield known
 
 
 class FleetView:
@@ -75,14 +80,7 @@ class FleetView:
     def look(self) -> FleetSeen:
         """A tenant whose keys were never read is not there yet."""
         pools = tuple(
-            PoolSeen(
-                p.namespace,
-                p.name,
-                p.created_s,
-                p.spec,
-                says(p.status.conditions, "Accepted"),
-                self._endpoints_of((p.namespace, p.name)),
-            )
+            PoolSeen(p.namespace, p.name, p.created_s, p.spec, *self._served((p.namespace, p.name), p.status.conditions))
             for p in self.pools
             if not p.deleting
         )
@@ -93,6 +91,15 @@ class FleetView:
         )
         policies = tuple(PolicySeen(p.namespace, p.name, p.created_s, p.spec) for p in self.policies if not p.deleting)
         return FleetSeen(pools, tenants, policies)
+
+    def _served(self, place: Place, conditions: Sequence[Condition]) -> tuple[bool, tuple[EndpointSeen, ...]]:
+        """Whether routers are to know the pool, and its endpoints. One whose spec can't be followed any more goes on serving
+        with what it has; only a name that is another pool's must not be served twice."""
+        found = self._endpoints_of(place)
+        accepted = next((condition for condition in conditions if condition.type == "Accepted"), None)
+        if accepted is None:
+            return False, found
+        return accepted.status == "True" or (accepted.reason != NAME_TAKEN and bool(found)), found
 
     def _endpoints_of(self, place: Place) -> tuple[EndpointSeen, ...]:
         known = self._endpoints.get(place)

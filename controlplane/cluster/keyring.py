@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from controlplane.cluster.secrets import Secrets
 from controlplane.errors import ApiError
 from controlplane.resources.envelope import Tenant
+from controlplane.resources.tenant import TenantKey
 
 Place = tuple[str, str]  # namespace, name
 Digests = tuple[bytes | None, ...]
@@ -15,13 +16,13 @@ class Keyring:
 
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
-        self._known: dict[Place, tuple[str, Digests]] = {}
+        self._known: dict[Place, dict[str, bytes | None]] = {}
 
     def of(self, tenant: Tenant) -> Digests | None:
-        """Digests of the tenant's keys in their order, None for one that its Secret lacks. None instead of them all while these
-        very keys were never read: such a tenant must not be shown without its keys."""
+        """Digests of the tenant's keys in their order; None for one that its Secret lacks, or that was not read yet. None for a
+        tenant of which nothing was ever read: it must not be shown without its keys."""
         known = self._known.get((tenant.namespace, tenant.name))
-        return known[1] if known is not None and known[0] == _mark(tenant) else None
+        return None if known is None else tuple(known.get(_mark(key)) for key in tenant.spec.keys)
 
     async def refresh(self, tenants: Iterable[Tenant]) -> tuple[frozenset[Place], bool]:
         """Reads what is due; returns the tenants for which something changed, and whether all could be read."""
@@ -30,7 +31,7 @@ class Keyring:
             place = (tenant.namespace, tenant.name)
             here.add(place)
             try:
-                read = (_mark(tenant), await self._digests(tenant))
+                read = {_mark(key): await self._digest(tenant.namespace, key) for key in tenant.spec.keys}
             except ApiError:
                 complete = False
                 continue
@@ -41,16 +42,12 @@ class Keyring:
             del self._known[place]
         return frozenset(changed), complete
 
-    async def _digests(self, tenant: Tenant) -> Digests:
-        digests: list[bytes | None] = []
-        for key in tenant.spec.keys:
-            if key.secret is not None:
-                digests.append(await self._secrets.digest(tenant.namespace, key.secret.name, key.secret.key))
-            else:
-                digests.append(bytes.fromhex(key.sha256 or ""))
-        return tuple(digests)
+    async def _digest(self, namespace: str, key: TenantKey) -> bytes | None:
+        if key.secret is not None:
+            return await self._secrets.digest(namespace, key.secret.name, key.secret.key)
+        return bytes.fromhex(key.sha256 or "")
 
 
-def _mark(tenant: Tenant) -> str:
-    """Which keys the tenant asks for."""
-    return tenant.uid + "|" + "|".join(key.model_dump_json() for key in tenant.spec.keys)
+def _mark(key: TenantKey) -> str:
+    """Which key is meant."""
+    return key.model_dump_json()

@@ -127,9 +127,7 @@ class Leader:
         if spec.get("holderIdentity") != self._identity:
             spec |= {"acquireTime": now, "leaseTransitions": int(spec.get("leaseTransitions") or 0) + (old is not None)}
         spec |= {"holderIdentity": self._identity, "renewTime": now, "leaseDurationSeconds": int(self._rule.duration_s)}
-        meta = {"name": self._name, "namespace": self._namespace}
-        if old is not None:
-            meta["resourceVersion"] = old["metadata"]["resourceVersion"]
+        meta = dict(old["metadata"]) if old is not None else {"name": self._name, "namespace": self._namespace}
         return {"apiVersion": LEASE.api, "kind": LEASE.kind, "metadata": meta, "spec": spec}
 
     async def _give_back(self) -> None:

@@ -71,7 +71,7 @@ def ray_cluster(owner: Owner, spec: ModelPoolSpec, platform: Platform) -> dict[s
                 "groupName": "worker",
                 "minReplicas": 0,
                 "maxReplicas": _MOST_NODES,
-                "rayStartParams": {"resources": f'\'"{{\\"{_SLOT}\\": 1}}"\''},
+                "rayStartParams": {"resources": f'"{{\\"{_SLOT}\\": 1}}"'},
                 "template": _worker_template(owner, spec, platform),
             }
         ],

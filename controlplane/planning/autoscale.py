@@ -94,9 +94,9 @@ def cold_start_s(pods: Sequence[PodSeen], known: float | None) -> float | None:
 def _remembered(load: PoolLoad, rule: Autoscaling, before: ScalingStatus, now: Now) -> ScalingStatus:
     """What later decisions need of this moment; written in coarse steps, or each report would be a write to the API server."""
     update: dict[str, object] = {}
-    if load.slots > 0 and now.ready > 0:
+    fresh = now.changing or _is_fresh(before, now)
+    if load.slots > 0 and now.ready > 0 and (before.slots_per_replica is None or not fresh):
         update["slots_per_replica"] = round(load.slots / now.ready, 1)
-    fresh = _is_fresh(before, now)
     if before.service_seconds is None or not fresh:
         update["service_seconds"] = _service_s(load, before.service_seconds)
     if not fresh:

@@ -2,7 +2,7 @@
 
     Concurrency  requests in replicas, against what a replica should run at once: targetUtilization of its slots, or less where
                  that was too much for the objectives; where requests wait, what the arrivals need by Little's law (rate × time
-                 in a replica), and the queue worked off within one cold start
+                 in a replica), and the queue worked off within half a cold start
     LookAhead    the same with the queue as it will be when a replica that starts now is ready; only where arrivals outrun
                  answers beyond chance, and only for more replicas
     KvUse        KV blocks in use, against KV_TARGET: a replica out of blocks preempts, however few requests it runs
@@ -26,6 +26,7 @@ OBJECTIVE_LEAST_USE = 0.5  # of targetUtilization; below it, a missed objective 
 KV_TARGET = 0.85
 STRAIN_SHARE = 0.9  # of what was too much, is hoped to be well
 CHANCE = 3.0  # standard deviations of Poisson counts
+DRAIN_SHARE = 0.5  # of a cold start, in which a queue is to be gone; less of it costs more replicas than it saves waiting
 DRAIN_LEAST_S = 15.0  # a queue need not be worked off faster
 
 
@@ -88,7 +89,7 @@ def at_once(load: PoolLoad, replica: Replica, ahead_s: float) -> float:
     arriving = load.arrivals_per_s * replica.service_s
     if queue <= 0:
         return min(float(load.running), arriving)
-    drain_s = max(replica.cold_start_s, replica.service_s, DRAIN_LEAST_S)
+    drain_s = max(DRAIN_SHARE * replica.cold_start_s, replica.service_s, DRAIN_LEAST_S)
     return arriving + queue * replica.service_s / drain_s
 
 

@@ -9,7 +9,7 @@ from router.fleet.specs import PolicySpec, PoolSpec, TenantSpec, Topology, Topol
 
 RESERVED = "auto"
 SHA256_BYTES = 32
-MOST_REPLICAS = 10_000
+MOST_REPLICAS = 100_000
 MOST_TOLD = 20  # faults in one text
 _LABEL = "[A-Za-z0-9_-]{1,63}"
 _ADDRESS = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+(?:%\w+)?\]):(?P<port>[0-9]{{1,5}})", re.ASCII)

@@ -2,9 +2,9 @@
 
     make bench NAME=autoscale_policies
 
-The pools of tests/sim in virtual time, under the product's own decision (controlplane/planning/autoscale.py), under the rules of
-Kubernetes' HPA on the same figure and the same target, and under an oracle that knows the load to come. Means over the seeds.
-`turns` is how often scaling changed its direction; `cost_over_oracle` the replica-hours against the oracle's.
+The pools of tests/sim in virtual time, under the product's own decision (controlplane/planning/autoscale.py), under the rules
+of Kubernetes' HPA on the same figure and the same target, and under an oracle that knows the load to come. Means over
+the seeds. `turns` is how often scaling changed its direction; `cost_over_oracle` the replica-hours against the oracle's.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What Helm prints after an installation is meant to be pasted: so it is, into a shell whose kubectl and curl only write down."""
+"""What Helm prints after an installation is meant to be pasted: so it is, to a shell whose kubectl and curl only write down."""
 
 import json
 import subprocess

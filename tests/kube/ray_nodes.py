@@ -1,8 +1,8 @@
 """What a kubelet would do with the pods of RayClusters: a real Ray node for each, at the pod's own address.
 
 The `ray start` that KubeRay has put into the pod decides what the node offers (`--resources`, `--num-cpus`); ports and folders
-are ours, since all nodes share one machine. A pod that goes is ended as Kubernetes does it: preStop hook, then SIGTERM. The sidecar
-with Ray's autoscaler does not run.
+are ours, since all nodes share one machine. A pod that goes is ended as Kubernetes does it: preStop hook, then SIGTERM. The
+sidecar with Ray's autoscaler does not run.
 """
 
 import itertools
@@ -38,6 +38,7 @@ class RayNodes:
     def __init__(self, cluster: Cluster, namespace: str, folder: Path) -> None:
         self._cluster, self._namespace, self._folder = cluster, namespace, folder
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._killed: set[str] = set()
         self._leaving: list[threading.Thread] = []
         self._heads: dict[str, str] = {}
         self._clusters_of: dict[str, str] = {}
@@ -66,6 +67,7 @@ class RayNodes:
         """All nodes of this RayCluster end at once; nobody starts them anew, and Kubernetes hears nothing of it."""
         for pod, of in self._clusters_of.items():
             if of == cluster and pod in self._processes:
+                self._killed.add(pod)
                 self._processes[pod].send_signal(signal.SIGQUIT)
                 self._processes[pod].wait()
 
@@ -75,7 +77,8 @@ class RayNodes:
             pods = {pod["metadata"]["name"]: pod for pod in self._cluster.rest("GET", path)["items"]}
             here = {name: pod for name, pod in pods.items() if "deletionTimestamp" not in pod["metadata"]}
             for name, pod in sorted(here.items(), key=lambda item: item[1]["metadata"]["labels"][_TYPE]):  # heads first
-                if name not in self._processes and pod["status"].get("podIP"):
+                ended = name in self._processes and self._processes[name].poll() is not None and name not in self._killed
+                if (name not in self._processes or ended) and pod["status"].get("podIP"):
                     self._begin(name, pod)
             for name in [name for name in self._processes if name not in here]:
                 thread = threading.Thread(target=self._end, args=(name, self._processes.pop(name)), daemon=True)
@@ -90,10 +93,11 @@ class RayNodes:
         port = next(self._ports)
         own = ["--block", f"--node-ip-address={address}", f"--dashboard-agent-listen-port={port + 1}"]
         own += [f"--metrics-export-port={port + 2}", "--object-store-memory=100000000", "--disable-usage-stats"]
+        own += [f"--temp-dir={self._temporary.name}/{port}"]  # in a common one two nodes may choose the same socket
         if is_head:
             self._heads[cluster] = f"{address}:{port}"
             own += ["--head", f"--port={port}", f"--dashboard-host={address}", f"--ray-client-server-port={port + 3}"]
-            own += [f"--temp-dir={self._temporary.name}/{port}", "--include-dashboard=true"]
+            own += ["--include-dashboard=true"]
         else:
             own += [f"--address={self._heads[cluster]}"]
         self._specs[name], self._clusters_of[name] = pod, cluster

@@ -32,7 +32,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackProcess]:
 
 def test_it_answers_and_says_that_it_runs_on_ray(stack: StackProcess) -> None:
     assert stack.chat()["choices"][0]["message"]["content"].startswith("[simulated]")
-    assert "2 × simulated on Ray" in stack.log
+    assert "; workers on Ray; Ctrl-C ends it" in stack.log
     until(lambda: len(pids(stack)) == 3)
     assert {name_of(pid).split(":worker")[0] for pid in pids(stack).values()} == {
         f"ray::ServeReplica:{replica}" for replica in ("small-0", "small-1", "weak-0")

@@ -144,4 +144,4 @@ def test_budget_starves_nobody_and_follows_the_load():
     for at, pool in enumerate(pools):
         busy = [number for at_s, number in pool.outcome.changes if (at_s < 3600) == (at == 0)]
         assert max(busy) >= 7
-        assert pool.outcome.attained >= 0.85  # the change comes all at once, and the budget leaves little to catch up
+        assert pool.outcome.attained >= 0.8  # the change comes all at once, and the budget leaves little to catch up

@@ -2,7 +2,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controlplane.feed.load_book import FORGOTTEN_S, SILENT_S, LoadBook, TooManyRouters
@@ -242,6 +242,7 @@ class Truth:
             yield known[-1] if event == "again" else late[number % len(late)]
 
 
+@settings(deadline=None, derandomize=True)
 @given(EVENTS)
 def test_nothing_that_happens_makes_a_sum_negative_or_more_than_there_was(events: list[tuple[str, str, int]]) -> None:
     loads, truth = book(), Truth()
@@ -256,6 +257,7 @@ def test_nothing_that_happens_makes_a_sum_negative_or_more_than_there_was(events
             assert load.ttft_met is None or 0 <= load.ttft_met <= 1
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.lists(st.tuples(st.sampled_from(["count", "report", "again", "restart"]), st.integers(0, 9)), max_size=60))
 def test_what_is_told_in_order_is_counted_exactly(events: list[tuple[str, int]]) -> None:
     loads, truth = book(), Truth()

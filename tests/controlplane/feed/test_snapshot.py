@@ -1,7 +1,7 @@
 from dataclasses import replace
 from random import Random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controlplane.feed.model import FleetSeen
@@ -110,6 +110,7 @@ def unique(seen: object) -> object:
     return seen.namespace, seen.name  # type: ignore[attr-defined]
 
 
+@settings(deadline=None, derandomize=True)
 @given(
     st.lists(POOLS, max_size=5, unique_by=unique),
     st.lists(TENANTS, max_size=4, unique_by=unique),
@@ -123,6 +124,7 @@ def test_equal_content_gives_equal_bytes_in_any_order(pools: list, tenants: list
     assert encode(build(straight)) == encode(build(shuffled))
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.lists(POOLS, max_size=5, unique_by=unique), st.lists(TENANTS, max_size=4, unique_by=unique))
 def test_whatever_is_seen_names_ids_and_keys_are_unique(pools: list, tenants: list) -> None:  # type: ignore[type-arg]
     snapshot = build(FleetSeen(tuple(pools), tuple(tenants)))

@@ -166,7 +166,7 @@ def test_ray_is_told_a_json_that_the_shell_leaves_alone() -> None:
     """KubeRay writes it into a command line as it stands: `ray start --resources=…`."""
     [group] = made(RAY)["RayService"]["spec"]["rayClusterConfig"]["workerGroupSpecs"]
     [word] = shlex.split(group["rayStartParams"]["resources"])
-    assert json.loads(json.loads(word)) == {"headgate_worker": 1}
+    assert json.loads(word) == {"headgate_worker": 1}
 
 
 @pytest.mark.parametrize(

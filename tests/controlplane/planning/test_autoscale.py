@@ -132,10 +132,10 @@ def test_no_fewer_during_a_rollout():
 
 
 def test_queue_asks_for_what_arrivals_need_and_its_own_work():
-    """Eight a second, two seconds each: 16 at once. 240 that wait are 480 seconds' work, in a cold start of 60 s: 8 at once."""
+    """Eight a second, two seconds each: 16 at once. 240 that wait are 480 seconds' work, in half of 60 s: 16 more."""
     seen = load(16, 240, arrivals_per_s=8.0, answers_per_s=8.0, over_s=15.0)
     decision = decide(seen, known(4, service_seconds=2.0, cold_start_seconds=60.0))
-    assert said(decision) == (5, "Concurrency")
+    assert said(decision) == (7, "Concurrency")  # 32 / 5
     unknown = decide(replace(seen, answers_per_s=0.0), known(4))
     assert unknown.replicas == 8  # nothing is known of the time in a replica yet: as if all had to run at once; one step
 
@@ -144,7 +144,7 @@ def test_look_ahead_over_the_cold_start():
     """Nothing waits yet, but arrivals outrun answers: in a cold start of 60 s, 4/s more are 240 that wait."""
     seen = load(20, arrivals_per_s=14.0, answers_per_s=10.0, over_s=15.0)
     slow = decide(seen, known(4, service_seconds=2.0, cold_start_seconds=60.0))
-    assert said(slow) == (8, "LookAhead")  # (14 × 2 + 240 × 2 / 60) / 5 = 7.2
+    assert said(slow) == (8, "LookAhead")  # (14 × 2 + 240 × 2 / 30) / 5 = 8.8, of which one step is four
     chance = replace(seen, arrivals_per_s=11.0)
     assert said(decide(chance, known(4, service_seconds=2.0, cold_start_seconds=60.0))) == (4, "OnTarget")
 

@@ -79,7 +79,7 @@ def main() -> int:
     parser.add_argument("--ready-file", type=Path, help="written with the addresses once it serves")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("kopf").setLevel(logging.ERROR)  # it logs each retry; what matters we log ourselves
+    logging.getLogger("kopf").setLevel(logging.CRITICAL)  # it logs each retry of each watch; when watching ends, we say so
     try:
         uvloop.run(serve(load(arguments.config), arguments.kubeconfig, arguments.ready_file))
     except ConfigError as fault:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from controlplane.feed.reports import PoolReport, Report
-from controlplane.feed.windows import LONG_S, PoolWindow, Series, revision_loads
+from controlplane.feed.windows import LONG_S, PoolWindow, Rates, Series, revision_loads
 from controlplane.planning.world import PoolLoad
 
 SILENT_S = 10.0
@@ -89,10 +89,15 @@ class LoadBook:
             return PoolLoad()
         last = [series.last for series in live]
         sums, over_s = self._windows[pool].sums(now_s)
+        rates = _together([series.rates() for series in live])
+        if not rates.arrivals and sums.arrivals:
+            rates = Rates(sums.arrivals / max(over_s, 1.0), sums.answers / max(over_s, 1.0), over_s)
         return PoolLoad(
             routers=len(live),
             seen_s=max(series.heard_s for series in live),
-            arrivals_per_s=sum(series.arrivals_per_s() for series in live) or sums.arrivals / max(over_s, 1.0),
+            arrivals_per_s=rates.arrivals,
+            answers_per_s=rates.answers,
+            over_s=rates.over_s,
             waiting=sum(told.waiting_here for told in last) + _middle([told.waiting_there for told in last]),
             running=_middle([told.running for told in last]),
             slots=_middle([told.slots for told in last]),
@@ -126,6 +131,11 @@ class LoadBook:
         since_s = router.heard_s
         router = self._routers[report.router_id] = _Router(report.incarnation, now_s, router.incarnation)
         return router, since_s
+
+
+def _together(rates: Sequence[Rates]) -> Rates:
+    """Routers' rates add up; each is over a time of its own, and the shortest says how far the sum may be chance."""
+    return Rates(sum(rate.arrivals for rate in rates), sum(rate.answers for rate in rates), min(rate.over_s for rate in rates))
 
 
 def _middle(values: Sequence[int]) -> int:

@@ -29,12 +29,30 @@ class Growth(NamedTuple):
     tpot_met: int
 
 
+class Flow(NamedTuple):
+    """Requests that came to a pool, and those that were answered."""
+
+    arrivals: int = 0
+    answers: int = 0
+
+
+_NONE = Flow()
+
+
+class Rates(NamedTuple):
+    """Per second, over the last `over_s`: the same time for both, so that their difference is what a queue grows by."""
+
+    arrivals: float
+    answers: float
+    over_s: float
+
+
 @dataclass(slots=True)
 class Series:
     """One process's counters of one pool.
 
-    `last` is the newest report, `counted` the arrivals since the series began. The rate is of the time since `since_s`, when
-    `since` were counted; `turned_s` and `turned` take their place when they are old enough.
+    `last` is the newest report, `counted` the flow since the series began. Rates are of the time since `since_s`, when `since`
+    was counted; `turned_s` and `turned` take their place when they are old enough.
     """
 
     last: PoolReport
@@ -42,9 +60,9 @@ class Series:
     since_s: float
     turned_s: float
     revisions: dict[str, RevisionCounts]
-    counted: int = 0
-    since: int = 0
-    turned: int = 0
+    counted: Flow = _NONE
+    since: Flow = _NONE
+    turned: Flow = _NONE
 
     @classmethod
     def begun(cls, told: PoolReport, at_s: float) -> "Series":
@@ -62,15 +80,17 @@ class Series:
         )
         if min(grown) < 0:
             return None
-        self.counted += grown.arrivals
+        self.counted = Flow(self.counted.arrivals + grown.arrivals, self.counted.answers + grown.answers)
         if now_s - self.turned_s >= SHORT_S:
             self.since_s, self.since = self.turned_s, self.turned
             self.turned_s, self.turned = now_s, self.counted
         self.last, self.heard_s = told, now_s
         return grown
 
-    def arrivals_per_s(self) -> float:
-        return (self.counted - self.since) / max(self.heard_s - self.since_s, _LEAST_S)
+    def rates(self) -> Rates:
+        over_s = self.heard_s - self.since_s
+        arrivals, answers = self.counted.arrivals - self.since.arrivals, self.counted.answers - self.since.answers
+        return Rates(arrivals / max(over_s, _LEAST_S), answers / max(over_s, _LEAST_S), over_s)
 
     def revisions_grown(self, told: Mapping[str, RevisionCounts]) -> dict[str, RevisionCounts]:
         """What each revision adds. One that wasn't told before began at zero; one that comes again goes on where it was."""

@@ -20,6 +20,7 @@ Degraded=True, and the pool goes its way. Findings are looked for anew each time
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
+from controlplane.manifests.compute import gpus_per_pod
 from controlplane.manifests.owner import Owner, owns
 from controlplane.planning.world import NodeRoom, Platform, RaySeen, Ref, World
 from controlplane.resources.model_pool import Hardware, Toleration
@@ -106,13 +107,14 @@ def _cluster(world: World, platform: Platform) -> Iterator[Finding]:
 
 def _nodes(world: World) -> Iterator[Finding]:
     hardware = world.spec.hardware
-    if world.nodes is None or hardware.gpus == 0:
+    gpus = gpus_per_pod(world.spec)
+    if world.nodes is None or gpus == 0:
         return
     usable = [node for node in world.nodes if _selected(node, hardware) and _tolerated(node, hardware)]
     most = max((node.gpus.get(hardware.gpu_resource, 0) for node in usable), default=0)
-    if most < hardware.gpus:
+    if most < gpus:
         text = (
-            f"one pod asks for {hardware.gpus} {hardware.gpu_resource}; of {len(world.nodes)} nodes, {len(usable)} match "
+            f"one pod asks for {gpus} {hardware.gpu_resource}; of {len(world.nodes)} nodes, {len(usable)} match "
             f"nodeSelector and tolerations, and the largest of those has {most}: lower hardware.gpus, use runtime RayService "
             "to span nodes, or add nodes"
         )

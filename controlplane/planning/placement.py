@@ -8,6 +8,7 @@ the one block gains that did not fit. Unlike an exact knapsack, a small change o
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from controlplane.manifests.compute import gpus_per_replica
 from controlplane.planning.world import PoolLoad
 from controlplane.resources.model_pool import ModelPoolSpec
 from controlplane.resources.status import ScalingStatus
@@ -59,7 +60,7 @@ def want_of(pool: str, spec: ModelPoolSpec, scaling: ScalingStatus | None, load:
     What a replica adds are the requests at once that it can run within targetUtilization, as far as there are any, over the
     time that one takes. Where no router reports, replicas are taken for fully used, as everywhere.
     """
-    gpus, rule = max(1, spec.hardware.gpus), spec.autoscaling
+    gpus, rule = max(1, gpus_per_replica(spec)), spec.autoscaling
     if rule is None or rule.mode == "External":
         return PoolWant(pool, gpus, spec.replicas)
     known = scaling or ScalingStatus(desired_replicas=spec.replicas)

@@ -1,6 +1,6 @@
 """World → Plan: the whole of reconcile's thinking, pure. The same world gives the same plan, whoever asked before.
 
-scale → rollout → children → facts → conditions → status → requeue. A pool that is being deleted needs nothing: its children
+rollout → scale → children → facts → conditions → status → requeue. A pool that is being deleted needs nothing: its children
 have it as their owner, and go with it.
 """
 
@@ -12,13 +12,14 @@ from controlplane.planning.conditions import conditions_of
 from controlplane.planning.facts import Finding, findings, inference_pool_possible, ray_due_s
 from controlplane.planning.names import POOL_LABEL
 from controlplane.planning.notes import notes
-from controlplane.planning.rollout import Step, Target, advance, is_changing, target_of
+from controlplane.planning.rollout import Step, Target, advance, is_changing, target_of, wanted_until_now, with_rollout
 from controlplane.planning.scale import scale
 from controlplane.planning.seen import seen_of
 from controlplane.planning.world import Plan, Platform, Ref, World
 from controlplane.resources.status import ModelPoolStatus, RolloutStatus, ScalingStatus
 
 LOOK_AGAIN_S = 30.0  # for what no watch tells of: Secrets, and APIs that come later
+RAY_LOOK_S = 10.0  # likewise of how Ray stands
 SOONEST_S = 0.1
 REVISIONS_KEPT = 5  # for people who look; what a rollback needs is kept besides
 
@@ -28,8 +29,9 @@ def plan(world: World, platform: Platform) -> Plan:
     if world.deleting:
         return Plan((), (), world.status)
     target = target_of(world, platform)
-    sized = scale(world, target.revision, is_changing(world, target))
-    step = advance(world, platform, target, sized.replicas)
+    step = advance(world, platform, target, wanted_until_now(world))
+    sized = scale(world, step.target.revision, is_changing(step))
+    step = advance(with_rollout(world, step.status), platform, step.target, sized.replicas)
     owner = Owner(world.namespace, world.name, world.uid)
     made = children(owner, step.target.spec, platform, sized.replicas, step.min_ready_s)
     found = findings(world, platform, frozenset(map(ref_of, made)))
@@ -82,6 +84,8 @@ def _spare_revisions(world: World, owner: Owner, rollout: RolloutStatus) -> list
 def _wait_s(world: World, found: Sequence[Finding], *moments: float | None) -> float | None:
     """Until the earliest moment at which the plan could change without an event; None: there is none."""
     due = [moment for moment in (*moments, ray_due_s(world.ray)) if moment is not None and moment > world.now_s]
+    if world.spec.runtime == "RayService":
+        due.append(world.now_s + RAY_LOOK_S)
     if any(finding.reason in ("SecretNotFound", "RuntimeMissing", "InferencePoolMissing") for finding in found):
         due.append(world.now_s + LOOK_AGAIN_S)
     return max(SOONEST_S, min(due) - world.now_s) if due else None

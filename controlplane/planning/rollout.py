@@ -70,10 +70,20 @@ def target_of(world: World, platform: Platform) -> Target:
     return Target(stable, revision_of(stable, platform), refused=True)
 
 
-def is_changing(world: World, target: Target) -> bool:
-    """Whether replicas that serve are about to be replaced by those of another revision."""
-    before = _before(world)
-    return before.stable_revision not in ("", target.revision) or before.revision not in ("", target.revision)
+def is_changing(step: Step) -> bool:
+    """Whether replicas that serve are being replaced by those of another revision."""
+    return step.status.stable_revision not in ("", step.status.revision)
+
+
+def wanted_until_now(world: World) -> int:
+    """Replicas that were wanted before this plan: more of them is scaling, and takes nothing from a change that is complete."""
+    scaling = world.status.scaling
+    return world.spec.replicas if scaling is None else scaling.desired_replicas
+
+
+def with_rollout(world: World, rollout: RolloutStatus) -> World:
+    """The world in which this is known of the change."""
+    return replace(world, status=world.status.model_copy(update={"rollout": rollout}))
 
 
 def advance(world: World, platform: Platform, target: Target, wanted: int) -> Step:
@@ -104,7 +114,8 @@ def _recorded(world: World, target: Target, seen: Seen, wanted: int) -> RolloutS
         return status.model_copy(update={"ready_most": 0})
     if wanted == 0:
         return status.model_copy(update={"progressed_time": None})
-    if seen.updated_ready > status.ready_most or status.progressed_time is None:
+    more = seen.updated_ready > status.ready_most or wanted > wanted_until_now(world)
+    if more or status.progressed_time is None:
         status = status.model_copy(update={"ready_most": max(status.ready_most, seen.updated_ready), "progressed_time": now})
     return status
 
@@ -145,8 +156,7 @@ def _may_go_back(world: World, target: Target, status: RolloutStatus) -> bool:
 def _refusing(world: World, platform: Platform, status: RolloutStatus, reason: str) -> tuple[World, Platform, Target]:
     """The world in which the revision is known to have failed, and the target there."""
     failed = {"failed_revision": status.revision, "failed_retry": _retry(world), "reason": reason}
-    known = world.status.model_copy(update={"rollout": status.model_copy(update=failed)})
-    world = replace(world, status=known)
+    world = with_rollout(world, status.model_copy(update=failed))
     return world, platform, target_of(world, platform)
 
 

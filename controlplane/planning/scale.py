@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from controlplane.manifests.compute import gpus_per_replica
 from controlplane.planning.autoscale import Now, cold_start_s, desired
 from controlplane.planning.seen import seen_of
 from controlplane.planning.world import World
@@ -23,10 +24,11 @@ class Scale:
 def scale(world: World, revision: str, changing: bool) -> Scale:
     """How many replicas of `revision` there are to be; `changing`: old ones are being replaced, so none go for want of load."""
     before = world.status.scaling or ScalingStatus(desired_replicas=world.spec.replicas)
-    granted = world.granted if world.spec.hardware.gpus else None
+    gpus = gpus_per_replica(world.spec)
+    granted = world.granted if gpus else None
     known = {
         "cold_start_seconds": cold_start_s(world.pods, before.cold_start_seconds),
-        "gpus_granted": None if granted is None else granted * world.spec.hardware.gpus,
+        "gpus_granted": None if granted is None else granted * gpus,
     }
     before = before.model_copy(update=known)
     rule = world.spec.autoscaling

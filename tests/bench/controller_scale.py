@@ -160,7 +160,7 @@ def quiet(controller: Daemon) -> bool:
     depth = controller.metric("headgate_controlplane_queue_depth") + controller.metric("headgate_controlplane_queue_busy")
     if depth:
         return False
-    time.sleep(1.0)  # what was put off comes within this
+    time.sleep(4.0)  # what was put off comes within this
     return controller.metric("headgate_controlplane_queue_depth") == 0
 
 

@@ -5,6 +5,7 @@ are ours, since all nodes share one machine. A pod that goes is ended as Kuberne
 sidecar with Ray's autoscaler does not run.
 """
 
+import contextlib
 import itertools
 import os
 import shlex
@@ -13,12 +14,15 @@ import subprocess
 import sys
 import tempfile
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from cli.supervision import warden
 from tests.kube.cluster.cluster import Cluster
+from tests.kube.cluster.rest import ApiError
 from tests.kube.stack.processes import ROOT
+from workers.probe import probe
 
 _POLL_S = 0.3
 _GRACE_S = 15
@@ -58,7 +62,7 @@ class RayNodes:
         self._thread.join()
         for process in self._processes.values():
             process.send_signal(signal.SIGQUIT)
-            process.wait()
+            _ended(process)
         for thread in self._leaving:
             thread.join()
         self._temporary.cleanup()
@@ -69,7 +73,7 @@ class RayNodes:
             if of == cluster and pod in self._processes:
                 self._killed.add(pod)
                 self._processes[pod].send_signal(signal.SIGQUIT)
-                self._processes[pod].wait()
+                _ended(self._processes[pod])
 
     def _follow(self) -> None:
         while not self._stop.wait(_POLL_S):
@@ -84,6 +88,25 @@ class RayNodes:
                 thread = threading.Thread(target=self._end, args=(name, self._processes.pop(name)), daemon=True)
                 self._leaving.append(thread)
                 thread.start()
+
+            self._tell_readiness(here)
+
+    def _tell_readiness(self, pods: dict[str, dict[str, Any]]) -> None:
+        """The readiness probe: a worker pod is ready where a replica answers at its port. kwok has said that all are."""
+        for name, pod in pods.items():
+            if "readinessProbe" not in (container := pod["spec"]["containers"][0]) or "grpc" not in container["readinessProbe"]:
+                continue
+            seen = {condition["type"]: condition["status"] for condition in pod["status"].get("conditions", ())}
+            address = f"{pod['status'].get('podIP')}:{container['readinessProbe']['grpc']['port']}"
+            ready = str(not probe(address, "", None, 1.0))
+            if seen.get("Ready", ready) != ready:
+                now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+                told = [{"type": each, "status": ready, "lastTransitionTime": now} for each in ("Ready", "ContainersReady")]
+                path = f"/api/v1/namespaces/{self._namespace}/pods/{name}/status"
+                with contextlib.suppress(ApiError):  # it went meanwhile
+                    self._cluster.rest(
+                        "PATCH", path, {"status": {"conditions": told}}, "application/strategic-merge-patch+json"
+                    )
 
     def _begin(self, name: str, pod: dict[str, Any]) -> None:
         labels, address = pod["metadata"]["labels"], pod["status"]["podIP"]
@@ -113,7 +136,13 @@ class RayNodes:
         if hook := lifecycle.get("preStop", {}).get("exec"):
             subprocess.run([sys.executable, *hook["command"][1:]], env=_environment(pod), timeout=60, check=False)
         process.terminate()
-        process.wait()
+        _ended(process)
+
+
+def _ended(process: "subprocess.Popen[bytes]") -> None:
+    process.wait()
+    if process.stdin is not None:  # the warden's lifeline
+        process.stdin.close()
 
 
 def _offered(pod: dict[str, Any]) -> list[str]:

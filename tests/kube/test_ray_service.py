@@ -81,11 +81,26 @@ def a_change_of_replicas_stays_in_the_cluster(here: RaySite) -> None:
         eventually(lambda: traffic.answered > 5, "traffic")
         here.view.patch("ModelPool", "llama", {"spec": {"replicas": 1}})
         eventually(lambda: here.ready("llama") == 1, "one replica to go", 120)
+        the_autoscaler_takes_the_idle_pod(here)
         eventually(lambda: here.view.is_available("llama"), "the pool to be available", 120)
         seen = traffic.answered
         eventually(lambda: traffic.answered > seen + 5, "traffic afterwards")
     assert traffic.failed == []
     assert here.active_cluster() == before
+
+
+def the_autoscaler_takes_the_idle_pod(here: RaySite) -> None:
+    """What Ray's autoscaler would do, which does not run here: fewer pods, and those without a replica go."""
+    eventually(lambda: len(here.view.ready_pods("llama")) == 1, "the pod without a replica to be unready", 60)
+    ready = {pod["metadata"]["name"] for pod in here.view.ready_pods("llama")}
+    [idle] = {pod["metadata"]["name"] for pod in here.view.pods("llama")} - ready
+    path = f"/apis/ray.io/v1/namespaces/{here.view.namespace}/rayclusters/{here.active_cluster()}"
+    change = [
+        {"op": "replace", "path": "/spec/workerGroupSpecs/0/replicas", "value": 1},
+        {"op": "add", "path": "/spec/workerGroupSpecs/0/scaleStrategy", "value": {"workersToDelete": [idle]}},
+    ]
+    here.view.cluster.rest("PATCH", path, change, "application/json-patch+json")
+    eventually(lambda: len(here.view.pods("llama")) == 1, "the idle pod to go", 60)
 
 
 def a_change_of_the_engine_moves_to_a_new_cluster(here: RaySite) -> None:

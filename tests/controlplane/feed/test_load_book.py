@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from controlplane.feed.load_book import FORGOTTEN_S, SILENT_S, LoadBook, TooManyRouters
 from controlplane.feed.reports import PoolReport, Report, RevisionCounts
+from controlplane.feed.windows import SHORT_S
 from controlplane.planning.world import PoolLoad, RevisionLoad
 
 
@@ -33,6 +34,16 @@ def test_rates_are_of_the_time_between_reports() -> None:
     for second in range(5, 65):
         loads.take(said(arrivals=1020 + 2 * (second - 4)), float(second))
     assert loads.of("p", 64.0).arrivals_per_s == 2.0, "of the last seconds only"
+
+
+def test_answers_are_counted_over_the_same_time_as_arrivals() -> None:
+    loads = book()
+    for second in range(0, 31, 3):
+        loads.take(said("a", arrivals=5 * second, answers=3 * second), second)
+        loads.take(said("b", arrivals=second, answers=second), second + 1)
+    load = loads.of("p", 32.0)
+    assert (load.arrivals_per_s, load.answers_per_s) == (6.0, 4.0)
+    assert SHORT_S <= load.over_s <= 2 * SHORT_S + 3
 
 
 def test_rates_of_routers_add_up() -> None:

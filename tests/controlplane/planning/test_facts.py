@@ -101,7 +101,7 @@ def test_runtime_missing_stops():
     bare = replace(PLATFORM, has=frozenset())
     made = plan(world(RAY), bare)
     assert condition(made.status, "Accepted") == ("False", "RuntimeMissing")
-    assert made.requeue_after_s == 30
+    assert 0 < made.requeue_after_s <= 30
     assert condition(plan(world(RAY), PLATFORM).status, "Accepted") == TRUE
 
 

@@ -179,7 +179,7 @@ loads = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(specs, pod_lists, loads, st.integers(0, 120), st.none() | st.integers(0, 5)), min_size=1, max_size=6))
 def test_any_history_settles(history):
     """Whatever came before: a plan carried out changes nothing more at the same moment, and says so in the same words."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.kube.cluster.cluster import Cluster
+from tests.kube.cluster.rest import ApiError
 from tests.kube.stack.processes import ROOT
 
 POLL_S = 0.2
@@ -47,7 +48,10 @@ class Workers:
     def _follow(self) -> None:
         while not self._stop.wait(POLL_S):
             path = f"/api/v1/namespaces/{self._namespace}/pods?labelSelector=headgate.dev/pool"
-            pods = {pod["metadata"]["name"]: pod for pod in self._cluster.rest("GET", path)["items"]}
+            try:
+                pods = {pod["metadata"]["name"]: pod for pod in self._cluster.rest("GET", path)["items"]}
+            except (ApiError, OSError):
+                continue  # a kubelet goes on with what it has, too
             for name, pod in pods.items():
                 leaving = "deletionTimestamp" in pod["metadata"]
                 if name not in self.processes and pod["status"].get("podIP") and not leaving:

@@ -156,7 +156,7 @@ def prepare_ray() -> bool:
         RAY_UNAVAILABLE.unlink(missing_ok=True)
         return False
     provide_uv()
-    say("Installing Ray (70 packages, 130 MB to fetch, 300 MB on disk; seconds to a minute)")
+    say("Installing Ray (34 more packages, 100 MB to fetch, 250 MB on disk; seconds to a minute)")
     try:
         with unfinished("ray", key):
             install("--no-deps", "-r", str(REQUIREMENTS / "ray.txt"))

@@ -63,6 +63,7 @@ def _status(world: World, found: Sequence[Finding], step: Step, scaling: Scaling
     return ModelPoolStatus(
         observed_generation=world.generation,
         replicas=seen.replicas,
+        ready=f"{seen.ready}/{scaling.desired_replicas}",
         ready_replicas=seen.ready,
         updated_replicas=seen.updated,
         available_replicas=seen.ready - step.warming,

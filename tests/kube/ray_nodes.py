@@ -78,7 +78,10 @@ class RayNodes:
     def _follow(self) -> None:
         while not self._stop.wait(_POLL_S):
             path = f"/api/v1/namespaces/{self._namespace}/pods?labelSelector={_CLUSTER}"
-            pods = {pod["metadata"]["name"]: pod for pod in self._cluster.rest("GET", path)["items"]}
+            try:
+                pods = {pod["metadata"]["name"]: pod for pod in self._cluster.rest("GET", path)["items"]}
+            except (ApiError, OSError):
+                continue  # a kubelet goes on with what it has, too
             here = {name: pod for name, pod in pods.items() if "deletionTimestamp" not in pod["metadata"]}
             for name, pod in sorted(here.items(), key=lambda item: item[1]["metadata"]["labels"][_TYPE]):  # heads first
                 ended = name in self._processes and self._processes[name].poll() is not None and name not in self._killed
@@ -88,7 +91,6 @@ class RayNodes:
                 thread = threading.Thread(target=self._end, args=(name, self._processes.pop(name)), daemon=True)
                 self._leaving.append(thread)
                 thread.start()
-
             self._tell_readiness(here)
 
     def _tell_readiness(self, pods: dict[str, dict[str, Any]]) -> None:

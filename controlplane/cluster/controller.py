@@ -169,12 +169,11 @@ class Controller:
     # Acting
 
     async def _lead(self) -> None:
-        """Who begins to lead looks at everything."""
+        """Who begins to lead looks at everything: keys that came up before were dropped."""
         while True:
-            await self._leader.changed.wait()
-            self._leader.changed.clear()
-            if self._leader.leading:
-                self._note_all()
+            await self._leader.begun.wait()
+            self._leader.begun.clear()
+            self._note_all()
 
     async def _work(self, key: Key) -> bool:
         if not self._leader.leading:

@@ -61,8 +61,7 @@ class Leader:
         self._held_until_s = -inf
         self._seen: tuple[str, str] | None = None  # resource version and holder, since `_seen_s`
         self._seen_s = -inf
-        self.changed = asyncio.Event()  # set whenever `leading` may have changed
-        self.transitions = 0
+        self.begun = asyncio.Event()  # set whenever leading begins, also after a lapse of a moment
 
     @property
     def leading(self) -> bool:
@@ -80,9 +79,7 @@ class Leader:
                 await self._turn()
                 if self.leading != was_leading:
                     was_leading = self.leading
-                    self.transitions += 1
                     log.info("%s", "leading: this replica acts" if was_leading else "not leading any more")
-                    self.changed.set()
                 await asyncio.sleep(self._rule.retry_s)
         finally:
             if self.leading:
@@ -106,7 +103,10 @@ class Leader:
         except ApiError as fault:
             log.warning("lease: %s", fault)
         else:
+            lapsed = not self.leading  # what was to be done in between was left undone
             self._held_until_s = asked_s + self._rule.renew_s
+            if lapsed:
+                self.begun.set()
 
     def _may_take(self, lease: Object) -> bool:
         spec = lease.get("spec") or {}

@@ -130,13 +130,19 @@ class Sync:
     def _take_sights(self) -> None:
         while self._sights:
             how, seen = self._sights.popleft()
-            if how == "DELETED":
-                self._cache.gone(seen)
-                continue
-            if how is None and self._is_known(seen):
-                # Listed again, so there was a gap in the watch, in which things may have vanished.
-                self._list_soon(seen["kind"], RELIST_S)
-            self._cache.offer(seen)
+            try:
+                self._take(how, seen)
+            except (KeyError, TypeError, ValueError) as fault:  # one odd object must not hold up the others
+                log.warning("an object that can't be understood was left out: %s: %s", type(fault).__name__, fault)
+
+    def _take(self, how: str | None, seen: Mapping[str, Any]) -> None:
+        if how == "DELETED":
+            self._cache.gone(seen)
+            return
+        if how is None and self._is_known(seen):
+            # Listed again, so there was a gap in the watch, in which things may have vanished.
+            self._list_soon(seen["kind"], RELIST_S)
+        self._cache.offer(seen)
 
     def _is_known(self, seen: Mapping[str, Any]) -> bool:
         meta = seen["metadata"]

@@ -123,6 +123,27 @@ async def test_without_the_api_leading_ends_before_anybody_else_may_begin() -> N
     await asyncio.gather(one, return_exceptions=True)
 
 
+async def test_a_lapse_between_two_renewals_is_told_too() -> None:
+    """Whoever drops work while it does not lead must hear that it leads again, however short the lapse."""
+    server = Server()
+    first = leader(server, "a")
+    one = asyncio.create_task(first.run())
+    await asyncio.sleep(1)
+    assert first.begun.is_set()
+    first.begun.clear()
+    await asyncio.sleep(20)
+    assert not first.begun.is_set()  # renewals in time are no news
+    server.delay_s = lambda: 5.0  # get and replace: the renewal comes 10 s after it was asked for
+    await asyncio.sleep(12)
+    assert not first.leading
+    server.delay_s = lambda: 0.0
+    await asyncio.sleep(12)
+    assert first.leading
+    assert first.begun.is_set()
+    one.cancel()
+    await asyncio.gather(one, return_exceptions=True)
+
+
 @pytest.mark.parametrize("seed", range(20))
 async def test_never_two_leaders(seed: int) -> None:
     """Three replicas, an API that loses requests, answers late, or does the work and then loses the answer."""

@@ -10,7 +10,7 @@ import yaml
 
 from cli.errors import CommandError
 from cli.printable import printable
-from controlplane.planning.names import GROUP
+from controlplane.names import GROUP
 from controlplane.resources.envelope import definition_of, parse
 from controlplane.resources.faults import InvalidObject
 

@@ -20,8 +20,8 @@ from kubernetes.aio.client.api_client import ApiClient
 
 from controlplane.cluster.kinds import KINDS, Kind
 from controlplane.errors import ApiError, ConfigError, Conflict, NotFound, Refused, Unavailable
-from controlplane.planning.names import FIELD_MANAGER
-from controlplane.planning.world import Object, Ref
+from controlplane.names import FIELD_MANAGER
+from controlplane.world import Object, Ref
 
 REQUEST_S = 5.0
 PAGE = 500

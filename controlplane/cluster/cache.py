@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from controlplane.cluster.kinds import KINDS, NODE, POD, Kind
-from controlplane.planning.names import POOL_LABEL, RAY_HEAD_LABEL
-from controlplane.planning.world import Object, Ref
+from controlplane.names import POOL_LABEL, RAY_HEAD_LABEL
+from controlplane.world import Object, Ref
 
 Place = tuple[str, str]  # namespace, name
 

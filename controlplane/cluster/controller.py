@@ -30,9 +30,9 @@ from controlplane.errors import ApiError, NotLeading, Refused
 from controlplane.feed.service import Feed
 from controlplane.feed.verdicts import Verdicts, judge, name_owners
 from controlplane.metrics import Figures, Metrics, PoolFigures
-from controlplane.planning.names import POOL_LABEL, RAY_HEAD_LABEL
-from controlplane.planning.world import Object, Platform
+from controlplane.names import POOL_LABEL, RAY_HEAD_LABEL
 from controlplane.resources.envelope import ModelPool
+from controlplane.world import Object, Platform
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from controlplane.planning.world import Note, Object
+from controlplane.world import Note, Object
 
 COMPONENT = "headgate-controlplane"
 _LONGEST_MESSAGE = 1024  # what the API takes

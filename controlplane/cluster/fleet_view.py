@@ -8,12 +8,12 @@ from controlplane.cluster.keyring import Keyring
 from controlplane.cluster.kinds import ENDPOINT_SLICE, MODEL_POOL, POD, ROUTING_POLICY, TENANT, Kind
 from controlplane.cluster.sightings import endpoints
 from controlplane.feed.model import EndpointSeen, FleetSeen, PolicySeen, PoolSeen, TenantSeen
-from controlplane.planning.world import Object
 from controlplane.resources import definitions
 from controlplane.resources.definitions import Definition, Spec, Status
 from controlplane.resources.envelope import Resource, parse
 from controlplane.resources.faults import InvalidObject
 from controlplane.resources.status import Condition
+from controlplane.world import Object
 
 Place = tuple[str, str]  # namespace, name
 NAME_TAKEN = "NameTaken"

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from controlplane.manifests.compute import gpus_per_replica
 from controlplane.planning.placement import PoolWant, share_gpus, want_of
-from controlplane.planning.world import PoolLoad
 from controlplane.resources.envelope import ModelPool
+from controlplane.world import PoolLoad
 
 Place = tuple[str, str]  # namespace, name
 

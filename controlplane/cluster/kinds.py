@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from controlplane.planning.names import API, MANAGED_BY, POOL_LABEL
-from controlplane.planning.world import Ref
+from controlplane.names import API, MANAGED_BY, POOL_LABEL
+from controlplane.world import Ref
 
 
 @dataclass(frozen=True, slots=True)

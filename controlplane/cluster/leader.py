@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from controlplane.cluster.kinds import LEASE, ref_of
 from controlplane.errors import ApiError, Conflict, NotFound, NotLeading
-from controlplane.planning.world import Object, Ref
+from controlplane.world import Object, Ref
 
 log = logging.getLogger(__name__)
 

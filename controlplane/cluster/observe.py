@@ -8,10 +8,10 @@ from controlplane.cluster.cache import Cache
 from controlplane.cluster.kinds import CHILDREN, MODEL_POOL, NODE, POD, RAY_SERVICE, REVISION
 from controlplane.cluster.secrets import Secrets
 from controlplane.cluster.sightings import node_room, pod_seen
-from controlplane.planning.names import POOL_LABEL, RAY_HEAD_LABEL
-from controlplane.planning.world import NodeRoom, Object, PoolLoad, RaySeen, Ref, World
+from controlplane.names import POOL_LABEL, RAY_HEAD_LABEL
 from controlplane.resources.envelope import ModelPool
 from controlplane.resources.model_pool import ModelPoolSpec
+from controlplane.world import NodeRoom, Object, PoolLoad, RaySeen, Ref, World
 
 _CHILD_KINDS = frozenset(kind.kind for kind in CHILDREN)
 RAY_KEEP_S = 3.0

@@ -9,7 +9,7 @@ import time
 import aiohttp
 from pydantic import BaseModel, Field
 
-from controlplane.planning.world import RaySeen
+from controlplane.world import RaySeen
 
 _PATH = "/api/serve/applications/"
 _LONGEST_BYTES = 4 * 1024 * 1024

@@ -18,10 +18,10 @@ from controlplane.cluster.statuses import policy_status, tenant_status, with_con
 from controlplane.cluster.writes import Writes
 from controlplane.feed.verdicts import Verdicts
 from controlplane.planning.plan import plan
-from controlplane.planning.world import Object, Platform, Ref, World
 from controlplane.resources.envelope import ModelPool, parse_status
 from controlplane.resources.faults import InvalidObject
 from controlplane.resources.status import ModelPoolStatus, RoutingPolicyStatus, TenantStatus
+from controlplane.world import Object, Platform, Ref, World
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from controlplane.cluster.kinds import SECRET, ref_of
 from controlplane.errors import ApiError, NotFound
-from controlplane.planning.world import Object, Ref
+from controlplane.world import Object, Ref
 
 KEEP_S = 30.0
 

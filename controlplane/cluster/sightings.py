@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from controlplane.feed.model import EndpointSeen
-from controlplane.planning.names import REVISION_LABEL, WORKER_PORT_NAME
-from controlplane.planning.world import NodeRoom, Object, PodSeen
+from controlplane.names import REVISION_LABEL, WORKER_PORT_NAME
+from controlplane.world import NodeRoom, Object, PodSeen
 
 # A container in one of these waits for somebody to mend something; in others (ContainerCreating, PodInitializing) for itself.
 _TROUBLES = frozenset(

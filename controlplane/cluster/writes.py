@@ -12,9 +12,9 @@ from controlplane.cluster.cache import Cache, ref_to
 from controlplane.cluster.events import event
 from controlplane.errors import ApiError, NotFound, Refused
 from controlplane.manifests.superset import superset
-from controlplane.planning.names import GROUP
-from controlplane.planning.world import Note, Object, Plan, Ref, World
+from controlplane.names import GROUP
 from controlplane.resources.kube_model import KubeModel
+from controlplane.world import Note, Object, Plan, Ref, World
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from controlplane.feed.reports import PoolReport, Report
 from controlplane.feed.windows import LONG_S, PoolWindow, Rates, Series, revision_loads
-from controlplane.planning.world import PoolLoad
+from controlplane.world import PoolLoad
 
 SILENT_S = 10.0
 FORGOTTEN_S = LONG_S

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from controlplane.feed.load_book import LoadBook
 from controlplane.feed.wire import report as decoded
-from controlplane.planning.world import PoolLoad
+from controlplane.world import PoolLoad
 from headgate.v1 import topology_pb2 as wire
 
 WAKE_AGAIN_S = 1.0

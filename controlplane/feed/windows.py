@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from controlplane.feed.reports import PoolReport, RevisionCounts
-from controlplane.planning.world import RevisionLoad
+from controlplane.world import RevisionLoad
 
 SHORT_S = 10.0  # a rate is taken over the last 10 to 20 s
 LONG_S = 60.0

@@ -4,8 +4,8 @@ from typing import Any
 
 from controlplane.manifests.owner import Owner, metadata
 from controlplane.manifests.quantity import canonical
-from controlplane.planning.world import Platform
 from controlplane.resources.model_pool import ModelCache
+from controlplane.world import Platform
 
 VOLUME = "models"
 # What is kept of a revision has no size of the claim: that outlives revisions and may have grown since. This stands for it: one

@@ -13,8 +13,8 @@ from controlplane.manifests.ray_service import API as RAY_API
 from controlplane.manifests.ray_service import ray_service
 from controlplane.manifests.revision import controller_revision, revision_data, revision_of, spec_at
 from controlplane.manifests.service import service
-from controlplane.planning.world import Object, Platform, Ref
 from controlplane.resources.model_pool import ModelPoolSpec
+from controlplane.world import Object, Platform, Ref
 
 __all__ = ["Owner", "children", "obsolete"]
 

@@ -7,9 +7,9 @@ from controlplane.manifests.environment import environment
 from controlplane.manifests.owner import Owner, metadata, pod_labels
 from controlplane.manifests.pod import GRACE_S, LEAVING_S, container, ports, worker_pod, worker_storage
 from controlplane.manifests.probes import liveness, readiness, startup
-from controlplane.planning.names import REVISION_LABEL
-from controlplane.planning.world import Platform
+from controlplane.names import REVISION_LABEL
 from controlplane.resources.model_pool import ModelPoolSpec
+from controlplane.world import Platform
 
 _KEPT_REPLICA_SETS = 2  # for people who look; a rollback of ours is made from a ControllerRevision
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 from controlplane.manifests.owner import Owner, metadata
-from controlplane.planning.world import Platform
 from controlplane.resources.model_pool import ModelPoolSpec
+from controlplane.world import Platform
 
 
 def disruption_budget(owner: Owner, spec: ModelPoolSpec, platform: Platform, replicas: int) -> dict[str, Any]:

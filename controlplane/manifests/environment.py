@@ -6,8 +6,8 @@ from typing import Any
 
 from controlplane.manifests.cache_claim import writable
 from controlplane.manifests.worker_config import worker_config
-from controlplane.planning.world import Platform
 from controlplane.resources.model_pool import EnvVar, ModelPoolSpec
+from controlplane.world import Platform
 
 WORKER_CONFIG = "HEADGATE_WORKER_CONFIG"
 SCRATCH = "/cache"  # writable, and gone with the pod

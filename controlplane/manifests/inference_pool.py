@@ -3,7 +3,7 @@
 from typing import Any
 
 from controlplane.manifests.owner import Owner, metadata
-from controlplane.planning.world import Platform
+from controlplane.world import Platform
 
 API = "inference.networking.k8s.io/v1"
 _PICKER_PORT = 9002  # the endpoint pickers' custom

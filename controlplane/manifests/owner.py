@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from controlplane.planning.names import API, MANAGED_BY, POOL_LABEL
-from controlplane.planning.world import Object, Platform, Ref
+from controlplane.names import API, MANAGED_BY, POOL_LABEL
+from controlplane.world import Object, Platform, Ref
 
 WORKER = "headgate-worker"
 

@@ -8,9 +8,9 @@ from controlplane.manifests.environment import SCRATCH
 from controlplane.manifests.owner import Owner
 from controlplane.manifests.quantity import canonical
 from controlplane.manifests.worker_config import TLS_FOLDER
-from controlplane.planning.names import WORKER_PORT_NAME
-from controlplane.planning.world import Platform
+from controlplane.names import WORKER_PORT_NAME
 from controlplane.resources.model_pool import ModelPoolSpec
+from controlplane.world import Platform
 
 LEAVING_S = 5  # between the endpoint's leaving and SIGTERM: routers hear of the one before the other
 GRACE_S = 10  # beyond draining: the above, and the engine's own end

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from controlplane.planning.world import Platform
+from controlplane.world import Platform
 
 _START_BUDGET_S = 1800  # a large model that must be downloaded first
 _EXEC_LIMIT_S = 10  # starting Python included

@@ -15,9 +15,9 @@ from controlplane.manifests.owner import Owner, metadata, pod_labels
 from controlplane.manifests.pod import confined, confined_pod, container, ports, scratch, worker_pod, worker_storage
 from controlplane.manifests.probes import readiness
 from controlplane.manifests.worker_config import worker_config
-from controlplane.planning.names import MANAGED_BY, RAY_HEAD_LABEL, REVISION_LABEL
-from controlplane.planning.world import Platform
+from controlplane.names import MANAGED_BY, RAY_HEAD_LABEL, REVISION_LABEL
 from controlplane.resources.model_pool import ModelPoolSpec, RaySpec
+from controlplane.world import Platform
 
 API = "ray.io/v1"
 APPLICATION = "worker"  # also the name of its one deployment

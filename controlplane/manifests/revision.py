@@ -16,9 +16,9 @@ from controlplane.manifests.owner import Owner, metadata
 from controlplane.manifests.pod import image_of
 from controlplane.manifests.quantity import canonical
 from controlplane.manifests.ray_service import ray_cluster
-from controlplane.planning.world import Object, Platform
 from controlplane.resources.kube_model import KubeModel
 from controlplane.resources.model_pool import Hardware, ModelCache, ModelPoolSpec, RaySpec
+from controlplane.world import Object, Platform
 
 _DIGITS = 10
 _ANY = Owner("any", "any", "any")  # the pool's name makes no difference between its own revisions

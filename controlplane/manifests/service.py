@@ -3,8 +3,8 @@
 from typing import Any
 
 from controlplane.manifests.owner import Owner, metadata
-from controlplane.planning.names import WORKER_PORT_NAME
-from controlplane.planning.world import Platform
+from controlplane.names import WORKER_PORT_NAME
+from controlplane.world import Platform
 
 
 def service(owner: Owner, platform: Platform) -> dict[str, Any]:

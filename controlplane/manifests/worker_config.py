@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from controlplane.planning.world import Platform
 from controlplane.resources.model_pool import ModelPoolSpec
+from controlplane.world import Platform
 
 TLS_FOLDER = "/etc/headgate/tls"
 # Arguments of vLLM's own that the pool has typed fields for.

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from math import ceil, inf
 
 from controlplane.planning.demand import Demand, Fleet, Replica, at_once, demands, growth, strained
-from controlplane.planning.world import PodSeen, PoolLoad
 from controlplane.resources.conditions import rfc3339, seconds
 from controlplane.resources.model_pool import Autoscaling
 from controlplane.resources.status import ScalingStatus
+from controlplane.world import PodSeen, PoolLoad
 
 STEP_LEAST = 4  # one step up adds as many as there are, and at least these
 STEP_EVERY_S = 15.0

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 
 from controlplane.planning.facts import Finding
 from controlplane.planning.rollout import Step
-from controlplane.planning.world import World
 from controlplane.resources.conditions import rfc3339, with_conditions
 from controlplane.resources.status import Condition, ConditionType
+from controlplane.world import World
 
 _STOPPED = (False, "NotAccepted", "nothing is changed until the pool is accepted")
 

@@ -17,8 +17,8 @@ arrivals need. Everything is a finite number of replicas, as a fraction; whoever
 from dataclasses import dataclass
 from math import sqrt
 
-from controlplane.planning.world import PoolLoad
 from controlplane.resources.model_pool import Autoscaling
+from controlplane.world import PoolLoad
 
 OBJECTIVE = 0.95  # share of answers that must meet each objective
 OBJECTIVE_MOST = 2.0  # no factor from missed objectives is larger

@@ -7,7 +7,7 @@ so the bound is a strict one (z = 3, one-sided 0.13 %), and fewer than ten reque
 
 from math import sqrt
 
-from controlplane.planning.world import RevisionLoad
+from controlplane.world import RevisionLoad
 
 Z = 3.0
 LEAST_REQUESTS = 10

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 
 from controlplane.manifests.compute import gpus_per_pod
 from controlplane.manifests.owner import Owner, owns
-from controlplane.planning.world import NodeRoom, Platform, RaySeen, Ref, World
 from controlplane.resources.model_pool import Hardware, Toleration
+from controlplane.world import NodeRoom, Platform, RaySeen, Ref, World
 
 RAY_SILENCE_S = 60.0
 

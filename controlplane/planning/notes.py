@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from controlplane.planning.world import Note
 from controlplane.resources.status import Condition, ModelPoolStatus, RolloutStatus, ScalingStatus
+from controlplane.world import Note
 
 
 def notes(before: ModelPoolStatus, after: ModelPoolStatus) -> tuple[Note, ...]:

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from controlplane.manifests.compute import gpus_per_replica
-from controlplane.planning.world import PoolLoad
 from controlplane.resources.model_pool import ModelPoolSpec
 from controlplane.resources.status import ScalingStatus
+from controlplane.world import PoolLoad
 
 # What a replica that load no longer asks for is still worth, of a busy one: it is warm, so it stays while there is room.
 KEPT_WORTH = 1e-3

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 
 from controlplane.manifests.children import children, obsolete
 from controlplane.manifests.owner import Owner, owns, ref_of
+from controlplane.names import POOL_LABEL
 from controlplane.planning.conditions import conditions_of
 from controlplane.planning.facts import Finding, findings, inference_pool_possible, ray_due_s
-from controlplane.planning.names import POOL_LABEL
 from controlplane.planning.notes import notes
 from controlplane.planning.rollout import Step, Target, advance, is_changing, target_of, wanted_until_now, with_rollout
 from controlplane.planning.scale import scale
 from controlplane.planning.seen import seen_of
-from controlplane.planning.world import Plan, Platform, Ref, World
 from controlplane.resources.status import ModelPoolStatus, RolloutStatus, ScalingStatus
+from controlplane.world import Plan, Platform, Ref, World
 
 LOOK_AGAIN_S = 30.0  # for what no watch tells of: Secrets, and APIs that come later
 RAY_LOOK_S = 10.0  # likewise of how Ray stands

@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from controlplane.manifests.revision import revision_of, spec_at
+from controlplane.names import RETRY_ANNOTATION
 from controlplane.planning.error_rates import errors_rose, together
-from controlplane.planning.names import RETRY_ANNOTATION
 from controlplane.planning.seen import Seen, seen_of
-from controlplane.planning.world import Platform, PodSeen, RevisionLoad, World
 from controlplane.resources.conditions import rfc3339, seconds
 from controlplane.resources.model_pool import ModelPoolSpec
 from controlplane.resources.status import RolloutStatus
+from controlplane.world import Platform, PodSeen, RevisionLoad, World
 
 State = Literal["Stable", "Rolling", "RolledBack"]
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from controlplane.manifests.compute import gpus_per_replica
 from controlplane.planning.autoscale import Now, cold_start_s, desired
 from controlplane.planning.seen import seen_of
-from controlplane.planning.world import World
 from controlplane.resources.model_pool import Autoscaling
 from controlplane.resources.status import ScalingStatus
+from controlplane.world import World
 
 LOOK_EVERY_S = 5.0  # load changes without an event
 

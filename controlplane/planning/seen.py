@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from controlplane.planning.world import World
+from controlplane.world import World
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from controlplane.planning.names import GROUP, VERSION
+from controlplane.names import GROUP, VERSION
 from controlplane.resources.definitions import DEFINITIONS, Column, Definition
 from controlplane.resources.schema import structural
 

@@ -11,7 +11,7 @@ from typing import Any, Generic
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from controlplane.planning.names import API
+from controlplane.names import API
 from controlplane.resources.conditions import seconds
 from controlplane.resources.definitions import DEFINITIONS, Definition, Spec, Status
 from controlplane.resources.faults import Fault, InvalidObject, faults_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from controlplane.planning.names import API
+from controlplane.names import API
 from controlplane.resources.definitions import DEFINITIONS, Definition
 from controlplane.resources.examples import EXAMPLES
 from controlplane.resources.kube_model import JsonSchema

@@ -9,8 +9,8 @@ import pytest
 from controlplane.cluster.writes import marked
 from controlplane.manifests.children import Owner, children
 from controlplane.manifests.superset import superset
-from controlplane.planning.names import API, FIELD_MANAGER
-from controlplane.planning.world import Object, Platform
+from controlplane.names import API, FIELD_MANAGER
+from controlplane.world import Object, Platform
 from tests.controlplane.manifests.pools import PLAIN, POOLS, SIMULATED, VLLM, pool
 from tests.controlplane.manifests.test_quantity import KEPT_AS
 from tests.kube.cluster.cluster import Cluster

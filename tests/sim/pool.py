@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import count, pairwise
 from random import Random
 
-from controlplane.planning.world import PoolLoad
+from controlplane.world import PoolLoad
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ import pytest
 
 from controlplane.cluster.cache import Cache, trimmed
 from controlplane.cluster.kinds import MODEL_POOL, POD
-from controlplane.planning.names import POOL_LABEL
-from controlplane.planning.world import Object
+from controlplane.names import POOL_LABEL
+from controlplane.world import Object
 
 
 def pod(name: str, version: int, uid: str = "", pool: str | None = "p") -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 
 from controlplane.cluster.leader import Leader, LeaseRule
 from controlplane.errors import Conflict, NotFound, NotLeading, Unavailable
-from controlplane.planning.world import Object, Ref
+from controlplane.world import Object, Ref
 
 pytestmark = pytest.mark.looptime
 RULE = LeaseRule(duration_s=15.0, renew_s=8.0, retry_s=2.0)

@@ -8,7 +8,7 @@ import pytest
 
 from controlplane.cluster.secrets import KEEP_S, Secrets
 from controlplane.errors import NotFound, Unavailable
-from controlplane.planning.world import Object, Ref
+from controlplane.world import Object, Ref
 
 
 class Api:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from controlplane.feed.load_book import FORGOTTEN_S, SILENT_S, LoadBook, TooManyRouters
 from controlplane.feed.reports import PoolReport, Report, RevisionCounts
 from controlplane.feed.windows import SHORT_S
-from controlplane.planning.world import PoolLoad, RevisionLoad
+from controlplane.world import PoolLoad, RevisionLoad
 
 
 def book(*pools: str) -> LoadBook:

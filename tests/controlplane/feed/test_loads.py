@@ -1,7 +1,7 @@
 import pytest
 
 from controlplane.feed.loads import Loads
-from controlplane.planning.world import PoolLoad
+from controlplane.world import PoolLoad
 from headgate.v1 import topology_pb2 as wire
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from controlplane.planning.world import Platform
+from controlplane.world import Platform
 
 QUANTITIES = st.sampled_from(["1", "0.5", "1500m", "1000m", "2Gi", "1024Mi", "1.5Gi", "0.3Gi", "64G", "1000k"])
 SIZES = st.sampled_from(["1Gi", "2048Mi", "1.5Gi", "100G", "0.5Ti"])

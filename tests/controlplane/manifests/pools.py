@@ -3,8 +3,8 @@
 from typing import Any
 
 from controlplane.manifests.children import Owner
-from controlplane.planning.world import Platform
 from controlplane.resources.model_pool import ModelPoolSpec
+from controlplane.world import Platform
 
 OWNER = Owner("models", "chat", "0d6f1c9a-3c52-4b7e-9a39-1f6c2f0c8a11")
 PLAIN = Platform(worker_image="headgate/worker:0.1.0")

@@ -20,8 +20,8 @@ from controlplane.manifests.owner import owns, ref_of
 from controlplane.manifests.quantity import canonical
 from controlplane.manifests.revision import revision_of
 from controlplane.manifests.superset import superset
-from controlplane.planning.names import POOL_LABEL, RAY_HEAD_LABEL, REVISION_LABEL
-from controlplane.planning.world import Platform, Ref
+from controlplane.names import POOL_LABEL, RAY_HEAD_LABEL, REVISION_LABEL
+from controlplane.world import Platform, Ref
 from tests.controlplane.manifests.documents import NAMES, PLATFORMS, documents
 from tests.controlplane.manifests.pools import FULL, OWNER, PLAIN, POOLS, RAY, SIMULATED, VLLM, pool
 from workers import config as worker

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from controlplane.manifests.children import children
 from controlplane.manifests.revision import revision_data, revision_of, spec_at
-from controlplane.planning.world import Platform
+from controlplane.world import Platform
 from tests.controlplane.manifests.documents import PLATFORMS, documents
 from tests.controlplane.manifests.pools import OWNER, PLAIN, RAY, SIMULATED, VLLM, pool
 

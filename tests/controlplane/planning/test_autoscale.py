@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controlplane.planning.autoscale import Now, cold_start_s, desired
-from controlplane.planning.world import PodSeen, PoolLoad
 from controlplane.resources.conditions import rfc3339
 from controlplane.resources.model_pool import Autoscaling
 from controlplane.resources.status import ScalingStatus
+from controlplane.world import PodSeen, PoolLoad
 from tests.controlplane.planning.worlds import NOW_S
 
 RULE = Autoscaling(min_replicas=1, max_replicas=20, target_utilization=0.5)

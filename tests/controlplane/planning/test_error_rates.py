@@ -4,7 +4,7 @@ from random import Random
 import pytest
 
 from controlplane.planning.error_rates import errors_rose, least_rise, wilson
-from controlplane.planning.world import RevisionLoad
+from controlplane.world import RevisionLoad
 
 
 def load(errors: int, requests: int) -> RevisionLoad:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from controlplane.planning.plan import plan
-from controlplane.planning.world import NodeRoom, PodSeen, RaySeen, World
+from controlplane.world import NodeRoom, PodSeen, RaySeen, World
 from tests.controlplane.planning.worlds import (
     NOW_S,
     PLATFORM,

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controlplane.planning.placement import PoolWant, concave, share_gpus, want_of
-from controlplane.planning.world import PoolLoad
 from controlplane.resources.status import ScalingStatus
+from controlplane.world import PoolLoad
 from tests.controlplane.planning.worlds import spec
 
 GPU = {"gpus": 2}

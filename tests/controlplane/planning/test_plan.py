@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from controlplane.manifests.owner import ref_of
 from controlplane.planning.plan import plan
-from controlplane.planning.world import PodSeen, PoolLoad, RevisionLoad
 from controlplane.resources.status import ModelPoolStatus, ScalingStatus
+from controlplane.world import PodSeen, PoolLoad, RevisionLoad
 from tests.controlplane.planning.worlds import (
     NOW_S,
     PLATFORM,

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from controlplane.planning.names import RETRY_ANNOTATION
+from controlplane.names import RETRY_ANNOTATION
 from controlplane.planning.plan import plan
-from controlplane.planning.world import PoolLoad, RevisionLoad, World
 from controlplane.resources.model_pool import ModelPoolSpec
+from controlplane.world import PoolLoad, RevisionLoad, World
 from tests.controlplane.planning.worlds import (
     NOW_S,
     PLATFORM,

@@ -7,9 +7,9 @@ from typing import Any
 from controlplane.manifests.children import children
 from controlplane.manifests.owner import Owner, ref_of
 from controlplane.manifests.revision import revision_data, revision_of
-from controlplane.planning.world import Object, Plan, Platform, PodSeen, World
 from controlplane.resources.model_pool import ModelPoolSpec
 from controlplane.resources.status import ModelPoolStatus
+from controlplane.world import Object, Plan, Platform, PodSeen, World
 
 NOW_S = 1_800_000_000.0
 OWNER = Owner("models", "chat", "0d6f1c9a-3c52-4b7e-9a39-1f6c2f0c8a11")

@@ -105,6 +105,12 @@ class ModelCache(KubeModel):
             lambda c: c.storage_class is None or c.claim_size is not None,
             "storageClass",
         ),
+        Rule(
+            "!(self.mountPath in ['/tmp', '/cache', '/dev/shm', '/etc/headgate/tls'])",
+            "the worker has a folder of its own there",
+            lambda c: c.mount_path not in ("/tmp", "/cache", "/dev/shm", "/etc/headgate/tls"),  # noqa: S108 - names, not files
+            "mountPath",
+        ),
     )
     # A PersistentVolumeClaim takes no other change.
     change_rules: ClassVar[tuple[ChangeRule, ...]] = (

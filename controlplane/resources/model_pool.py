@@ -160,6 +160,12 @@ class ModelPoolSpec(KubeModel):
             "ray",
         ),
         Rule(
+            "!has(self.ray) || self.ray.nodes == 1 || self.engine.kind == 'vllm'",
+            "only engine vllm spans nodes",
+            lambda s: s.ray is None or s.ray.nodes == 1 or s.engine.kind == "vllm",
+            "ray.nodes",
+        ),
+        Rule(
             "self.runtime == 'RayService' || self.hardware.gpus == 0 "
             "|| self.parallelism.tensor * self.parallelism.pipeline <= self.hardware.gpus",
             "tensor times pipeline must fit into hardware.gpus: one pod is one replica; runtime RayService spans nodes",

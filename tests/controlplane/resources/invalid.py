@@ -136,6 +136,10 @@ CASES = (
     _pool("spec.cache.storageClass", "belongs to claimSize", {"cache": {"existingClaim": "c", "storageClass": "s"}}),
     _pool("spec.autoscaling.minReplicas", "must not exceed", {"autoscaling": {"minReplicas": 3, "maxReplicas": 2}}),
     _pool("spec.ray", "runtime RayService", {"ray": {}}),
+    _pool(
+        "spec.ray.nodes", "only engine vllm", {"runtime": "RayService", "ray": {"nodes": 2}, "engine": {"kind": "simulated"}}
+    ),
+    _pool("spec.cache.mountPath", "a folder of its own", {"cache": {"claimSize": "1Gi", "mountPath": "/cache"}}),
     _tenant("spec.keys[0]", "exactly one", {"keys": [{}]}),
     _tenant("spec.budget.window", "needs a window", {"budget": {"usd": 1, "hard": True}}),
     _policy("spec.pool", "strategy fixed", {"strategy": "fixed"}),

@@ -68,7 +68,7 @@ class Metrics:
         self.registry.register(_Figures(source.figures))
 
     def reconciled(self, kind: str, outcome: str, seconds: float) -> None:
-        """`outcome` is ok, retry or refused."""
+        """`outcome` is ok, retry, refused or failed."""
         self._reconciles.labels(kind, outcome).inc()
         self._seconds.labels(kind).observe(seconds)
 

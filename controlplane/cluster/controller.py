@@ -136,15 +136,30 @@ class Controller:
             await asyncio.sleep(SETTLE_S)
             self._dirty.clear()
             began_s = time.monotonic()
-            seen = self._view.look()
-            verdicts = judge(seen)
-            self._pending.update(_concerned(self._reconciler.verdicts, verdicts))
-            self._reconciler.verdicts, self._reconciler.owners = verdicts, name_owners(seen.pools)
-            self._feed.publish(seen, self._cache.version)
+            try:
+                self._look_at_all()
+            except Exception:  # whatever it is, the routers keep what they have, and each pool is still looked at by itself
+                log.exception("the fleet could not be judged as a whole")
             pending, self._pending = self._pending, set()
             for key in pending:
                 self._queue.add(key)
             await asyncio.sleep(4 * (time.monotonic() - began_s))  # a large fleet in turmoil: at most a fifth of the time
+
+    def _look_at_all(self) -> None:
+        """What takes all objects together: verdicts, names, shares of the GPUs; and what routers are told."""
+        seen = self._view.look()
+        verdicts = judge(seen)
+        self._pending.update(_concerned(self._reconciler.verdicts, verdicts))
+        self._reconciler.verdicts, self._reconciler.owners = verdicts, name_owners(seen.pools)
+        self._divide()
+        self._feed.publish(seen, self._cache.version)
+
+    def _divide(self) -> None:
+        """Divides the GPU budget anew; before a pool's first reconcile too, or it would be made without a limit."""
+        if self._config.gpu_budget:
+            changed = self._shares.divide(self._view.pools, self._feed.loads, time.time())
+            self._reconciler.granted = self._shares.granted
+            self._pending.update(Key(MODEL_POOL.kind, *place) for place in changed)
 
     async def _look_up_keys(self) -> None:
         """At once for a Tenant that came or changed, and now and then for all of them: Secrets can't be watched."""
@@ -158,13 +173,12 @@ class Controller:
                 self._note(*(Key(TENANT.kind, *place) for place in changed))
 
     async def _share(self) -> None:
-        """Divides the GPU budget anew, every second while there is one."""
+        """Load changes without an event, and with it who gains most by a GPU."""
         while self._config.gpu_budget:
             await asyncio.sleep(SHARE_S)
-            changed = self._shares.divide(list(self._view.pools), self._feed.loads, time.time())
-            self._reconciler.granted = self._shares.granted
-            for place in changed:
-                self._queue.add(Key(MODEL_POOL.kind, *place))
+            self._divide()
+            if self._pending:
+                self._dirty.set()
 
     # Acting
 
@@ -186,6 +200,10 @@ class Controller:
         except ApiError as fault:
             outcome = "refused" if isinstance(fault, Refused) else "retry"
             log.log(logging.WARNING if outcome == "refused" else logging.INFO, "%s %s/%s: %s", *key, fault)
+            return False
+        except Exception:  # one odd object must not end the work on all others
+            outcome = "failed"
+            log.exception("%s %s/%s", *key)
             return False
         finally:
             self._metrics.reconciled(key.kind, outcome, time.perf_counter() - began_s)

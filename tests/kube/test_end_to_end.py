@@ -136,7 +136,8 @@ class Traffic:
 
 
 def test_a_rolling_change_and_a_scale_down_lose_no_request(here: Site) -> None:
-    here.view.apply(pool("llama", replicas=2))
+    # Pods here are Ready before their workers listen, at addresses that others had a moment ago: so the old ones stay a while.
+    here.view.apply(pool("llama", replicas=2, rollout={"warmSeconds": 8}))
     eventually(lambda: here.ready("llama") == 2, "two replicas")
     old = {one["metadata"]["name"] for one in here.view.pods("llama")}
     with Traffic(here, "llama") as traffic:

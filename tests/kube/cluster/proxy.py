@@ -66,7 +66,7 @@ def refusal(status: int, reason: str, **headers: str) -> Answer:
 
 
 class FaultyProxy:
-    """Stands at `url` with the API server's own certificate; `kubeconfig` is the client's, led through here.
+    """Stands at `url` with the API server's own certificate; `kubeconfig` is the client's, led through here once it stands.
 
     seen         every request so far, in the order in which they came
     refuses      while it is true every connection is cut, as by a server that is down; open watches stay: `cut_watches`
@@ -78,8 +78,7 @@ class FaultyProxy:
         self.after: After | None = None
         self.refuses = False
         self.url = ""
-        self.kubeconfig = kubeconfig.with_name(f"through-proxy.{kubeconfig.name}")
-        self._original = kubeconfig
+        self.kubeconfig = self._original = kubeconfig
         self._server = cluster.url
         self._watches: dict[int, tuple[web.BaseRequest, aiohttp.ClientResponse]] = {}  # by the number of their request
         self._certificates = cluster.layout.certificates
@@ -103,6 +102,7 @@ class FaultyProxy:
         self.url = f"https://{host}:{port}"
         config = json.loads(self._original.read_text())
         config["clusters"][0]["cluster"]["server"] = self.url
+        self.kubeconfig = self._original.with_name(f"through-{port}.{self._original.name}")  # one for each of several proxies
         write_private(self.kubeconfig, json.dumps(config))
         return self
 

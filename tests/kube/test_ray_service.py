@@ -76,7 +76,7 @@ def test_from_creation_over_changes_and_rays_death_to_deletion(here: RaySite) ->
 
 
 def a_change_of_replicas_stays_in_the_cluster(here: RaySite) -> None:
-    before = here.active_cluster()
+    before = eventually(here.active_cluster, "KubeRay to say which cluster serves", 60)
     with Traffic(here, "llama") as traffic:
         eventually(lambda: traffic.answered > 5, "traffic")
         here.view.patch("ModelPool", "llama", {"spec": {"replicas": 1}})
@@ -104,7 +104,7 @@ def the_autoscaler_takes_the_idle_pod(here: RaySite) -> None:
 
 
 def a_change_of_the_engine_moves_to_a_new_cluster(here: RaySite) -> None:
-    before = here.active_cluster()
+    before = eventually(here.active_cluster, "KubeRay to say which cluster serves", 60)
     with Traffic(here, "llama") as traffic:
         eventually(lambda: traffic.answered > 5, "traffic")
         here.view.patch("ModelPool", "llama", {"spec": {"engine": {"args": {"max_running": 32}}}})

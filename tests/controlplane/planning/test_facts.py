@@ -203,7 +203,7 @@ def test_ray_application_that_failed_to_deploy():
 
 
 def test_ray_pods_of_one_replica_count_once():
-    two_each = spec(runtime="RayService", replicas=2, ray={"nodes": 2})
+    two_each = spec(runtime="RayService", replicas=2, ray={"nodes": 2}, engine={"kind": "vllm"})
     answering, silent = pods(two_each, 2), pods(two_each, 2, since_s=None, prefix="node-")
     made = plan(world(two_each, pods=(*answering, *silent)), PLATFORM)
     assert (made.status.replicas, made.status.ready_replicas, made.status.updated_replicas) == (2, 2, 2)

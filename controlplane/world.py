@@ -162,7 +162,7 @@ class Platform:
 
     tls_secret     Secret (tls.crt, tls.key, ca.crt) that workers serve with; "" without TLS
     kube_minor     minor version of the API server, for what not every version accepts
-    has            optional APIs that the cluster serves: "RayService", "InferencePool", "LeaderWorkerSet"
+    has            optional APIs that the cluster serves: "RayService", "InferencePool"
     """
 
     worker_image: str

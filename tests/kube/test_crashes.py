@@ -18,6 +18,7 @@ from tests.kube.stack.processes import Daemon, control_plane
 
 pytestmark = pytest.mark.requires("kube")
 KINDS = ("ModelPool", "Deployment", "Service", "PodDisruptionBudget", "ControllerRevision", "PersistentVolumeClaim")
+LEAST_WRITES = 8
 WRITES = ("POST", "PATCH", "PUT", "DELETE")
 # What differs between two runs that came to the same.
 PASSING = frozenset(
@@ -84,6 +85,8 @@ async def run(cluster: Cluster, folder: Path, name: str, at: int, *, after: bool
             await asyncio.to_thread(until, view, controller, "llama-model")
             await asyncio.to_thread(view.patch, "ModelPool", "llama", {"spec": {"model": {"name": "next"}}})
             await asyncio.to_thread(until, view, controller, "next")
+            # How many statuses are written on the way differs from run to run: the last kills may find nothing to kill at.
+            assert killer.done == (at > 0) or at > LEAST_WRITES
             return await asyncio.to_thread(settled, view), sum(map(is_write, proxy.seen))
         finally:
             await asyncio.to_thread(controller.kill)
@@ -105,7 +108,7 @@ async def test_killed_at_any_write_it_ends_the_same(cluster: Cluster, tmp_path: 
     await asyncio.to_thread(cluster.install_crds_from, CRDS)
     await asyncio.to_thread(cluster.add_volumes, 40, prefix="crash")
     undisturbed, writes = await run(cluster, tmp_path, "crash-never", 0)
-    assert writes >= 8
+    assert writes >= LEAST_WRITES
     at_once = asyncio.Semaphore(6)
 
     async def killed(at: int, *, after: bool) -> None:

@@ -18,7 +18,8 @@ from controlplane.planning.seen import seen_of
 from controlplane.resources.status import ModelPoolStatus, RolloutStatus, ScalingStatus
 from controlplane.world import Plan, Platform, Ref, World
 
-LOOK_AGAIN_S = 30.0  # for what no watch tells of: Secrets, and APIs that come later
+LOOK_AGAIN_S = 30.0  # for what no watch tells of
+UNWATCHED = ("SecretNotFound", "NameTaken", "RuntimeMissing", "InferencePoolMissing")  # Secrets, objects of others, other APIs
 RAY_LOOK_S = 10.0  # likewise of how Ray stands
 SOONEST_S = 0.1
 REVISIONS_KEPT = 5  # for people who look; what a rollback needs is kept besides
@@ -87,6 +88,6 @@ def _wait_s(world: World, found: Sequence[Finding], *moments: float | None) -> f
     due = [moment for moment in (*moments, ray_due_s(world.ray)) if moment is not None and moment > world.now_s]
     if world.spec.runtime == "RayService":
         due.append(world.now_s + RAY_LOOK_S)
-    if any(finding.reason in ("SecretNotFound", "RuntimeMissing", "InferencePoolMissing") for finding in found):
+    if any(finding.reason in UNWATCHED for finding in found):
         due.append(world.now_s + LOOK_AGAIN_S)
     return max(SOONEST_S, min(due) - world.now_s) if due else None

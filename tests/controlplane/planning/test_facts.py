@@ -93,6 +93,7 @@ def test_somebody_elses_object_is_left_alone():
     assert made.apply == made.delete == ()
     assert condition(made.status, "Accepted") == ("False", "NameTaken")
     assert "Service chat" in made.notes[0].message
+    assert made.requeue_after_s == 30  # nobody tells when it goes: what is not ours is not watched
     ours = plan(replace(seen, children=made_for(spec())), PLATFORM)
     assert condition(ours.status, "Accepted") == TRUE
 

@@ -87,10 +87,55 @@ class Failover(Strict):
     circuit_longest_s: Seconds = 30.0
 
 
+class RedisSettings(Strict):
+    """The store that routers share. The password is read from HEADGATE_REDIS_PASSWORD, never from a file.
+
+    url         redis://HOST:PORT/DB, rediss:// for TLS; without it HEADGATE_REDIS_URL is taken, where that is set
+    timeout_s   longest wait for one answer; then it counts as away
+    """
+
+    url: Annotated[str, Field(pattern=r"^(rediss?|unix)://")] | None = None
+    timeout_s: Seconds = 0.25
+
+
+class BudgetSettings(Strict):
+    """Tenants' budgets (docs/budgets.md).
+
+    when_away            what holds while Redis is away. closed: tenants with a hard budget have what this router leased before,
+                         then they are refused; open: they are served, and it is booked later. Soft budgets never refuse
+    lease_share          part of a budget that a router takes in advance for that time
+    default_max_tokens   longest answer of a tenant with a hard budget who sets no limit: without one, no cost is certain
+    """
+
+    when_away: Literal["closed", "open"] = "closed"
+    lease_share: float = Field(default=0.001, ge=0, le=0.1)
+    default_max_tokens: int = Field(default=4096, ge=1)
+
+
+class PredictorSettings(Strict):
+    """The trained choice (docs/training.md). Files are looked at every `reload_s` and taken over whole, or not at all.
+
+    path     what `headgate train` wrote; without it a rule chooses the tier
+    shadow   another one, asked beside it and never obeyed; the metrics compare them
+    """
+
+    path: Path | None = None
+    shadow: Path | None = None
+    reload_s: Seconds = 5.0
+
+
+class LearningSettings(Strict):
+    """What is learnt from outcomes while serving (docs/learning.md)."""
+
+    enabled: bool = True
+
+
 class RouterConfig(Strict):
     """The whole of it. `unknown_parameters` says what happens to request fields we do not know (docs/parameters.md).
 
-    tls   mutual TLS towards workers and control plane; without it that traffic is plain text
+    tls        mutual TLS towards workers and control plane; without it that traffic is plain text
+    choosers   strategy custom: name → package.module:Class, a `router.choosing.strategies.Strategy`
+    verifiers  cascades with evidence verifier: pool of the cascade, or "*" → package.module:Class
     """
 
     topology: TopologySource
@@ -98,6 +143,12 @@ class RouterConfig(Strict):
     grpc: Listen = Listen(port=50051)
     picking: PickingConfig = PickingConfig()
     auto: AutoRule = AutoRule()
+    predictor: PredictorSettings = PredictorSettings()
+    learning: LearningSettings = LearningSettings()
+    redis: RedisSettings = RedisSettings()
+    budgets: BudgetSettings = BudgetSettings()
+    choosers: dict[str, str] = Field(default_factory=dict)
+    verifiers: dict[str, str] = Field(default_factory=dict)
     limits: Limits = Limits()
     failover: Failover = Failover()
     tls: Tls | None = None

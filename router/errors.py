@@ -5,7 +5,8 @@ HeadgateError
 ├── Unauthenticated       no key, or one that nobody holds
 ├── Forbidden             the tenant may not use that pool
 ├── NotFound              no such model, pool or request id
-├── Rejected              come back later: overload, limits, budget (says when)
+├── Rejected              come back later: overload, limits (says when)
+│   └── BudgetExhausted   the tenant's money is spent, or what is left is too little for this request
 ├── NoReplica             nothing can serve that pool now
 ├── DeadlineExceeded      the caller's own limit passed
 ├── AnswerLost            the answer broke off and could not be continued exactly
@@ -45,6 +46,10 @@ class NotFound(HeadgateError):
 class Rejected(HeadgateError):
     code = "overloaded"
     retryable = True
+
+
+class BudgetExhausted(Rejected):
+    code = "budget_exceeded"
 
 
 class NoReplica(HeadgateError):

@@ -115,13 +115,46 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Where a request goes and why."""
+    """Where a request goes and why.
+
+    quality     predicted probability that the answer is good; None where nothing was predicted
+    policy      that it was decided under; "" is the router's own rule
+    exploring   the pool was taken to learn about it
+    """
 
     pool: str
     model: str
     replica: str
     reason: str
     simulated: bool = False
+    quality: float | None = None
+    policy: str = ""
+    exploring: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What an answer took from the world, as estimated from its pool's figures."""
+
+    energy_wh: float
+    carbon_g: float
+    water_ml: float
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """How a budget stands. `spent_usd` has the reservations of requests under way in it. `resets_at_s` Unix; 0: never."""
+
+    tenant: str
+    limit_usd: float
+    spent_usd: float
+    window: str = ""
+    resets_at_s: int = 0
+    hard: bool = False
+
+    @property
+    def remaining_usd(self) -> float:
+        return max(0.0, self.limit_usd - self.spent_usd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +180,11 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Last event of every answer: what it used, what it cost, who served it."""
+    """Last event of every answer: what it used, what it cost, who served it.
+
+    escalated   pools whose answer was not good enough (cascade); usage and cost have theirs in them
+    budgets     after this answer: the tenant's own first, then those above it
+    """
 
     usage: Usage
     cost_usd: float
@@ -155,6 +192,9 @@ class Finished:
     resumed: int = 0
     ttft_s: float = 0.0
     total_s: float = 0.0
+    escalated: int = 0
+    used: Used | None = None
+    budgets: tuple[BudgetState, ...] = ()
 
 
 Event = Started | Piece | Finished
@@ -162,13 +202,32 @@ Event = Started | Piece | Finished
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """One place the request could go. Tokens are estimates until it runs."""
+    """One place the request could go. Tokens are estimates until it runs.
+
+    max_cost_usd   what would be reserved: it can't cost more
+    uncertainty    of the predicted quality; None where nothing was predicted
+    utility        what the options are ranked by
+    """
 
     decision: Decision
     cost_usd: float
     prompt_tokens: int
     cached_tokens: int
     output_tokens: int
+    max_cost_usd: float = 0.0
+    uncertainty: float | None = None
+    used: Used | None = None
+    utility: float = 0.0
+    ttft_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The answer to a quote: the first option is the one that would be taken; `refusal` says why none would be."""
+
+    options: tuple[Quote, ...]
+    budgets: tuple[BudgetState, ...] = ()
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """API key → tenant. Pure: holds only digests of keys, so neither this process's memory nor an error text can give one away."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from router.errors import Unauthenticated
-from router.snapshot import Tenant
+from router.snapshot import Budget, Tenant
 
 ANONYMOUS = Tenant("anonymous")
 
@@ -21,6 +21,23 @@ class KeyHolder(Protocol):
     def pools(self) -> tuple[str, ...]: ...
     @property
     def cache_group(self) -> str: ...
+    @property
+    def parent(self) -> str: ...
+    @property
+    def policy(self) -> str: ...
+    @property
+    def budget(self) -> "GivenBudget | None": ...
+
+
+class GivenBudget(Protocol):
+    """`router.fleet.specs.BudgetSpec`."""
+
+    @property
+    def usd(self) -> float: ...
+    @property
+    def window(self) -> str: ...
+    @property
+    def hard(self) -> bool: ...
 
 
 class Keyring:
@@ -35,8 +52,9 @@ class Keyring:
         self._tenants: dict[bytes, Tenant] = {}
         # Not "no key": a tenant whose key is missing must shut the door, not open it.
         self.open = not tenants
+        named = {spec.name: spec for spec in tenants}
         for spec in tenants:
-            tenant = Tenant(spec.name, frozenset(spec.pools), _salt(spec))
+            tenant = Tenant(spec.name, frozenset(spec.pools), _salt(spec), spec.policy, tuple(_budgets(spec, named)))
             for digest in spec.key_sha256:
                 other = self._tenants.setdefault(digest, tenant)
                 if other.name != tenant.name:
@@ -55,6 +73,21 @@ class Keyring:
         if tenant is None:
             raise Unauthenticated("the API key is not known")
         return tenant
+
+
+def _budgets(spec: KeyHolder, named: Mapping[str, KeyHolder]) -> Iterator[Budget]:
+    """The tenant's own, then its parents'. A parent that isn't there holds everything back: its budget can't be known."""
+    seen = {spec.name}
+    while True:
+        if (given := spec.budget) is not None:
+            yield Budget(spec.name, given.usd, given.window, given.hard)
+        if not spec.parent or spec.parent in seen:  # a circle is refused with the topology; here it just ends
+            return
+        seen.add(spec.parent)
+        if (parent := named.get(spec.parent)) is None:
+            yield Budget(spec.parent, 0.0, hard=True)
+            return
+        spec = parent
 
 
 def _salt(spec: KeyHolder) -> str:

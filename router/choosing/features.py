@@ -36,6 +36,7 @@ class Features:
     max_output_tokens what the caller allows, 0 where it sets no limit
     other_share       part of the letters, 0 to 1, that are not Latin
     constrained       an output form is asked for (JSON schema, grammar, choice, …)
+    window            the text that was looked at, UTF-8, at most 2 KiB of characters; empty for a prompt of token ids
     """
 
     prompt_tokens: int
@@ -49,6 +50,7 @@ class Features:
     question: bool = False
     constrained: bool = False
     tools: bool = False
+    window: bytes = b""
 
 
 def extract(prompt: Prompt, sampling: Sampling) -> Features:
@@ -79,6 +81,7 @@ def extract(prompt: Prompt, sampling: Sampling) -> Features:
         question=b"?" in window or not words.isdisjoint(lexicon.QUESTION_WORDS),
         constrained=sampling.constraint is not None,
         tools=tools_chars > 2,
+        window=window,
     )
 
 

@@ -9,7 +9,8 @@ from router.snapshot import Prices, Role, Tier
 
 Phase = Literal["starting", "ready", "draining", "failed"]
 Window = Literal["", "hour", "day", "week", "month"]
-Strategy = Literal["balanced", "qualityFloor", "budget", "fixed"]
+Strategy = Literal["balanced", "qualityFloor", "budget", "fixed", "custom"]
+Evidence = Literal["logprob", "agreement", "verifier"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,34 @@ class ReplicaSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class HostingSpec:
+    """What one replica takes to run; the fields of Hosting in topology.proto.
+
+    usd_per_hour            all its GPUs included
+    tokens_per_s            output tokens a second at the load that it is meant for; 0: the most that was measured
+    power_w                 of the machine under load
+    pue                     power usage effectiveness of the site, 1 or more
+    water_site_l_per_kwh    evaporated at the site for each kWh of the machines
+    water_source_l_per_kwh  evaporated at the power plants for each kWh drawn
+    """
+
+    usd_per_hour: float = 0.0
+    tokens_per_s: float = 0.0
+    power_w: float = 0.0
+    pue: float = 1.0
+    carbon_g_per_kwh: float = 0.0
+    water_site_l_per_kwh: float = 0.0
+    water_source_l_per_kwh: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class PoolSpec:
     """Replicas of one model. `models` are the names that callers may use; the first is what workers are told.
 
     prefill_pool        for role decode: the pool that prefills
     ttft_ms, tpot_ms    what an answer must meet to count as goodput; 0 where there is no objective
     cold_start_wait_s   how long a request may wait while no replica is ready; 0: it is refused at once
+    hosting             where all prices are 0, they follow from it and the measured throughput
     """
 
     name: str
@@ -44,6 +67,7 @@ class PoolSpec:
     ttft_ms: int = 0
     tpot_ms: int = 0
     cold_start_wait_s: int = 0
+    hosting: HostingSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +103,28 @@ class TenantSpec:
 
 @dataclass(frozen=True, slots=True)
 class PolicyWeights:
-    """How much each term of the choice counts."""
+    """How much each term of the choice counts (choosing/objective.py says in which unit)."""
 
     quality: float = 1.0
     cost: float = 1.0
     latency: float = 1.0
     energy: float = 0.0
     carbon: float = 0.0
+    water: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class CascadeSpec:
-    """Pools to ask one after the other while the answer's own evidence is weak. The cost is that of all tries together."""
+    """Pools to ask one after the other while the answer's own evidence is weak. The cost is that of all tries together.
+
+    evidence   logprob: the mean probability of its tokens; agreement: of `samples` answers; verifier: what a named class says
+    """
 
     pools: tuple[str, ...]
     min_confidence: float = 0.5
     max_cost_usd: float | None = None
+    evidence: Evidence = "logprob"
+    samples: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +146,11 @@ class CanarySpec:
 
 @dataclass(frozen=True, slots=True)
 class PolicySpec:
-    """How a pool is chosen for requests that leave the choice to the router; the fields of Policy in topology.proto."""
+    """How a pool is chosen for requests that leave the choice to the router; the fields of Policy in topology.proto.
+
+    custom          strategy custom: the name of a chooser in the router's settings
+    explore_share   part of what is spent, 0 to 1, that may go into trying pools whose quality is not known well enough
+    """
 
     name: str
     strategy: Strategy = "balanced"
@@ -126,6 +160,8 @@ class PolicySpec:
     cascade: CascadeSpec | None = None
     chunks: ChunkSearchSpec = ChunkSearchSpec()
     canaries: tuple[CanarySpec, ...] = ()
+    custom: str = ""
+    explore_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from headgate.v1 import generation_pb2 as headgate_dot_v1_dot_generation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bheadgate/v1/inference.proto\x12\x0bheadgate.v1\x1a\x1cheadgate/v1/generation.proto\"\xf0\x01\n\x0fGenerateRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12*\n\ttoken_ids\x18\x03 \x01(\x0b\x32\x15.headgate.v1.TokenIdsH\x00\x12!\n\x04\x63hat\x18\x04 \x01(\x0b\x32\x11.headgate.v1.ChatH\x00\x12\'\n\x08sampling\x18\x05 \x01(\x0b\x32\x15.headgate.v1.Sampling\x12\x0e\n\x01n\x18\x06 \x01(\rH\x01\x88\x01\x01\x12\x12\n\nsession_id\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\tB\x08\n\x06promptB\x04\n\x02_n\"d\n\x04\x43hat\x12*\n\x08messages\x18\x01 \x03(\x0b\x32\x18.headgate.v1.ChatMessage\x12\x12\n\ntools_json\x18\x02 \x01(\t\x12\x1c\n\x14template_kwargs_json\x18\x03 \x01(\t\":\n\x0b\x43hatMessage\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"\x94\x01\n\x10GenerateResponse\x12\'\n\x07started\x18\x01 \x01(\x0b\x32\x14.headgate.v1.StartedH\x00\x12#\n\x05\x64\x65lta\x18\x02 \x01(\x0b\x32\x12.headgate.v1.DeltaH\x00\x12)\n\x08\x66inished\x18\x03 \x01(\x0b\x32\x15.headgate.v1.FinishedH\x00\x42\x07\n\x05\x65vent\"[\n\x08\x44\x65\x63ision\x12\x0c\n\x04pool\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07replica\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x11\n\tsimulated\x18\x05 \x01(\x08\"F\n\x07Started\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\'\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32\x15.headgate.v1.Decision\"\xc4\x01\n\x05\x44\x65lta\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x11\n\ttoken_ids\x18\x03 \x03(\r\x12+\n\x08logprobs\x18\x04 \x03(\x0b\x32\x19.headgate.v1.TokenLogprob\x12\x30\n\rfinish_reason\x18\x05 \x01(\x0e\x32\x19.headgate.v1.FinishReason\x12\x13\n\x0bstop_reason\x18\x06 \x01(\t\x12\x17\n\x0ftool_calls_json\x18\x07 \x01(\t\"\x9a\x01\n\x08\x46inished\x12!\n\x05usage\x18\x01 \x01(\x0b\x32\x12.headgate.v1.Usage\x12\x10\n\x08\x63ost_usd\x18\x02 \x01(\x01\x12\'\n\x08\x64\x65\x63ision\x18\x03 \x01(\x0b\x32\x15.headgate.v1.Decision\x12\x0f\n\x07resumed\x18\x04 \x01(\r\x12\x0e\n\x06ttft_s\x18\x05 \x01(\x01\x12\x0f\n\x07total_s\x18\x06 \x01(\x01\"\xce\x01\n\rQuoteResponse\x12\x32\n\x07options\x18\x01 \x03(\x0b\x32!.headgate.v1.QuoteResponse.Option\x1a\x88\x01\n\x06Option\x12\'\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x15.headgate.v1.Decision\x12\x10\n\x08\x63ost_usd\x18\x02 \x01(\x01\x12\x15\n\rprompt_tokens\x18\x03 \x01(\r\x12\x15\n\rcached_tokens\x18\x04 \x01(\r\x12\x15\n\routput_tokens\x18\x05 \x01(\r\"C\n\x0f\x46\x65\x65\x64\x62\x61\x63kRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12\r\n\x05label\x18\x03 \x01(\t\" \n\x10\x46\x65\x65\x64\x62\x61\x63kResponse\x12\x0c\n\x04pool\x18\x01 \x01(\t\"\x13\n\x11ListModelsRequest\"\xf3\x01\n\x12ListModelsResponse\x12\x35\n\x06models\x18\x01 \x03(\x0b\x32%.headgate.v1.ListModelsResponse.Model\x1a\xa5\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04pool\x18\x02 \x01(\t\x12\x0c\n\x04tier\x18\x03 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\x12\x11\n\tsimulated\x18\x05 \x01(\x08\x12\x16\n\x0eready_replicas\x18\x06 \x01(\r\x12#\n\x06prices\x18\x07 \x01(\x0b\x32\x13.headgate.v1.Prices\x12\x12\n\nembeddings\x18\x08 \x01(\x08\"d\n\x06Prices\x12\x1a\n\x12input_usd_per_mtok\x18\x01 \x01(\x01\x12!\n\x19\x63\x61\x63hed_input_usd_per_mtok\x18\x02 \x01(\x01\x12\x1b\n\x13output_usd_per_mtok\x18\x03 \x01(\x01\x32\xb1\x02\n\tInference\x12I\n\x08Generate\x12\x1c.headgate.v1.GenerateRequest\x1a\x1d.headgate.v1.GenerateResponse0\x01\x12\x41\n\x05Quote\x12\x1c.headgate.v1.GenerateRequest\x1a\x1a.headgate.v1.QuoteResponse\x12G\n\x08\x46\x65\x65\x64\x62\x61\x63k\x12\x1c.headgate.v1.FeedbackRequest\x1a\x1d.headgate.v1.FeedbackResponse\x12M\n\nListModels\x12\x1e.headgate.v1.ListModelsRequest\x1a\x1f.headgate.v1.ListModelsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bheadgate/v1/inference.proto\x12\x0bheadgate.v1\x1a\x1cheadgate/v1/generation.proto\"\xf0\x01\n\x0fGenerateRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12*\n\ttoken_ids\x18\x03 \x01(\x0b\x32\x15.headgate.v1.TokenIdsH\x00\x12!\n\x04\x63hat\x18\x04 \x01(\x0b\x32\x11.headgate.v1.ChatH\x00\x12\'\n\x08sampling\x18\x05 \x01(\x0b\x32\x15.headgate.v1.Sampling\x12\x0e\n\x01n\x18\x06 \x01(\rH\x01\x88\x01\x01\x12\x12\n\nsession_id\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\tB\x08\n\x06promptB\x04\n\x02_n\"d\n\x04\x43hat\x12*\n\x08messages\x18\x01 \x03(\x0b\x32\x18.headgate.v1.ChatMessage\x12\x12\n\ntools_json\x18\x02 \x01(\t\x12\x1c\n\x14template_kwargs_json\x18\x03 \x01(\t\":\n\x0b\x43hatMessage\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"\x94\x01\n\x10GenerateResponse\x12\'\n\x07started\x18\x01 \x01(\x0b\x32\x14.headgate.v1.StartedH\x00\x12#\n\x05\x64\x65lta\x18\x02 \x01(\x0b\x32\x12.headgate.v1.DeltaH\x00\x12)\n\x08\x66inished\x18\x03 \x01(\x0b\x32\x15.headgate.v1.FinishedH\x00\x42\x07\n\x05\x65vent\"\xa0\x01\n\x08\x44\x65\x63ision\x12\x0c\n\x04pool\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07replica\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x11\n\tsimulated\x18\x05 \x01(\x08\x12\x14\n\x07quality\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06policy\x18\x07 \x01(\t\x12\x11\n\texploring\x18\x08 \x01(\x08\x42\n\n\x08_quality\"F\n\x07Started\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\'\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32\x15.headgate.v1.Decision\"\xc4\x01\n\x05\x44\x65lta\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x11\n\ttoken_ids\x18\x03 \x03(\r\x12+\n\x08logprobs\x18\x04 \x03(\x0b\x32\x19.headgate.v1.TokenLogprob\x12\x30\n\rfinish_reason\x18\x05 \x01(\x0e\x32\x19.headgate.v1.FinishReason\x12\x13\n\x0bstop_reason\x18\x06 \x01(\t\x12\x17\n\x0ftool_calls_json\x18\x07 \x01(\t\"\x83\x02\n\x08\x46inished\x12!\n\x05usage\x18\x01 \x01(\x0b\x32\x12.headgate.v1.Usage\x12\x10\n\x08\x63ost_usd\x18\x02 \x01(\x01\x12\'\n\x08\x64\x65\x63ision\x18\x03 \x01(\x0b\x32\x15.headgate.v1.Decision\x12\x0f\n\x07resumed\x18\x04 \x01(\r\x12\x0e\n\x06ttft_s\x18\x05 \x01(\x01\x12\x0f\n\x07total_s\x18\x06 \x01(\x01\x12\x11\n\tescalated\x18\x07 \x01(\r\x12)\n\tfootprint\x18\x08 \x01(\x0b\x32\x16.headgate.v1.Footprint\x12)\n\x07\x62udgets\x18\t \x03(\x0b\x32\x18.headgate.v1.BudgetState\"B\n\tFootprint\x12\x11\n\tenergy_wh\x18\x01 \x01(\x01\x12\x10\n\x08\x63\x61rbon_g\x18\x02 \x01(\x01\x12\x10\n\x08water_ml\x18\x03 \x01(\x01\"\x8d\x01\n\x0b\x42udgetState\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tlimit_usd\x18\x02 \x01(\x01\x12\x11\n\tspent_usd\x18\x03 \x01(\x01\x12\x15\n\rremaining_usd\x18\x04 \x01(\x01\x12\x0e\n\x06window\x18\x05 \x01(\t\x12\x13\n\x0bresets_at_s\x18\x06 \x01(\x03\x12\x0c\n\x04hard\x18\x07 \x01(\x08\"\x96\x03\n\rQuoteResponse\x12\x32\n\x07options\x18\x01 \x03(\x0b\x32!.headgate.v1.QuoteResponse.Option\x12)\n\x07\x62udgets\x18\x02 \x03(\x0b\x32\x18.headgate.v1.BudgetState\x12\x0f\n\x07refusal\x18\x03 \x01(\t\x1a\x94\x02\n\x06Option\x12\'\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x15.headgate.v1.Decision\x12\x10\n\x08\x63ost_usd\x18\x02 \x01(\x01\x12\x15\n\rprompt_tokens\x18\x03 \x01(\r\x12\x15\n\rcached_tokens\x18\x04 \x01(\r\x12\x15\n\routput_tokens\x18\x05 \x01(\r\x12\x14\n\x0cmax_cost_usd\x18\x06 \x01(\x01\x12\x18\n\x0buncertainty\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12)\n\tfootprint\x18\x08 \x01(\x0b\x32\x16.headgate.v1.Footprint\x12\x0f\n\x07utility\x18\t \x01(\x01\x12\x0e\n\x06ttft_s\x18\n \x01(\x01\x42\x0e\n\x0c_uncertainty\"X\n\x0f\x46\x65\x65\x64\x62\x61\x63kRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12\r\n\x05label\x18\x03 \x01(\t\x12\x13\n\x0b\x62\x65tter_than\x18\x04 \x01(\t\" \n\x10\x46\x65\x65\x64\x62\x61\x63kResponse\x12\x0c\n\x04pool\x18\x01 \x01(\t\"\x0f\n\rBudgetRequest\";\n\x0e\x42udgetResponse\x12)\n\x07\x62udgets\x18\x01 \x03(\x0b\x32\x18.headgate.v1.BudgetState\"\x13\n\x11ListModelsRequest\"\xf3\x01\n\x12ListModelsResponse\x12\x35\n\x06models\x18\x01 \x03(\x0b\x32%.headgate.v1.ListModelsResponse.Model\x1a\xa5\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04pool\x18\x02 \x01(\t\x12\x0c\n\x04tier\x18\x03 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\x12\x11\n\tsimulated\x18\x05 \x01(\x08\x12\x16\n\x0eready_replicas\x18\x06 \x01(\r\x12#\n\x06prices\x18\x07 \x01(\x0b\x32\x13.headgate.v1.Prices\x12\x12\n\nembeddings\x18\x08 \x01(\x08\"d\n\x06Prices\x12\x1a\n\x12input_usd_per_mtok\x18\x01 \x01(\x01\x12!\n\x19\x63\x61\x63hed_input_usd_per_mtok\x18\x02 \x01(\x01\x12\x1b\n\x13output_usd_per_mtok\x18\x03 \x01(\x01\x32\xf4\x02\n\tInference\x12I\n\x08Generate\x12\x1c.headgate.v1.GenerateRequest\x1a\x1d.headgate.v1.GenerateResponse0\x01\x12\x41\n\x05Quote\x12\x1c.headgate.v1.GenerateRequest\x1a\x1a.headgate.v1.QuoteResponse\x12G\n\x08\x46\x65\x65\x64\x62\x61\x63k\x12\x1c.headgate.v1.FeedbackRequest\x1a\x1d.headgate.v1.FeedbackResponse\x12M\n\nListModels\x12\x1e.headgate.v1.ListModelsRequest\x1a\x1f.headgate.v1.ListModelsResponse\x12\x41\n\x06\x42udget\x12\x1a.headgate.v1.BudgetRequest\x1a\x1b.headgate.v1.BudgetResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,30 +40,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHATMESSAGE']._serialized_end=477
   _globals['_GENERATERESPONSE']._serialized_start=480
   _globals['_GENERATERESPONSE']._serialized_end=628
-  _globals['_DECISION']._serialized_start=630
-  _globals['_DECISION']._serialized_end=721
-  _globals['_STARTED']._serialized_start=723
-  _globals['_STARTED']._serialized_end=793
-  _globals['_DELTA']._serialized_start=796
-  _globals['_DELTA']._serialized_end=992
-  _globals['_FINISHED']._serialized_start=995
-  _globals['_FINISHED']._serialized_end=1149
-  _globals['_QUOTERESPONSE']._serialized_start=1152
-  _globals['_QUOTERESPONSE']._serialized_end=1358
-  _globals['_QUOTERESPONSE_OPTION']._serialized_start=1222
-  _globals['_QUOTERESPONSE_OPTION']._serialized_end=1358
-  _globals['_FEEDBACKREQUEST']._serialized_start=1360
-  _globals['_FEEDBACKREQUEST']._serialized_end=1427
-  _globals['_FEEDBACKRESPONSE']._serialized_start=1429
-  _globals['_FEEDBACKRESPONSE']._serialized_end=1461
-  _globals['_LISTMODELSREQUEST']._serialized_start=1463
-  _globals['_LISTMODELSREQUEST']._serialized_end=1482
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1485
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1728
-  _globals['_LISTMODELSRESPONSE_MODEL']._serialized_start=1563
-  _globals['_LISTMODELSRESPONSE_MODEL']._serialized_end=1728
-  _globals['_PRICES']._serialized_start=1730
-  _globals['_PRICES']._serialized_end=1830
-  _globals['_INFERENCE']._serialized_start=1833
-  _globals['_INFERENCE']._serialized_end=2138
+  _globals['_DECISION']._serialized_start=631
+  _globals['_DECISION']._serialized_end=791
+  _globals['_STARTED']._serialized_start=793
+  _globals['_STARTED']._serialized_end=863
+  _globals['_DELTA']._serialized_start=866
+  _globals['_DELTA']._serialized_end=1062
+  _globals['_FINISHED']._serialized_start=1065
+  _globals['_FINISHED']._serialized_end=1324
+  _globals['_FOOTPRINT']._serialized_start=1326
+  _globals['_FOOTPRINT']._serialized_end=1392
+  _globals['_BUDGETSTATE']._serialized_start=1395
+  _globals['_BUDGETSTATE']._serialized_end=1536
+  _globals['_QUOTERESPONSE']._serialized_start=1539
+  _globals['_QUOTERESPONSE']._serialized_end=1945
+  _globals['_QUOTERESPONSE_OPTION']._serialized_start=1669
+  _globals['_QUOTERESPONSE_OPTION']._serialized_end=1945
+  _globals['_FEEDBACKREQUEST']._serialized_start=1947
+  _globals['_FEEDBACKREQUEST']._serialized_end=2035
+  _globals['_FEEDBACKRESPONSE']._serialized_start=2037
+  _globals['_FEEDBACKRESPONSE']._serialized_end=2069
+  _globals['_BUDGETREQUEST']._serialized_start=2071
+  _globals['_BUDGETREQUEST']._serialized_end=2086
+  _globals['_BUDGETRESPONSE']._serialized_start=2088
+  _globals['_BUDGETRESPONSE']._serialized_end=2147
+  _globals['_LISTMODELSREQUEST']._serialized_start=2149
+  _globals['_LISTMODELSREQUEST']._serialized_end=2168
+  _globals['_LISTMODELSRESPONSE']._serialized_start=2171
+  _globals['_LISTMODELSRESPONSE']._serialized_end=2414
+  _globals['_LISTMODELSRESPONSE_MODEL']._serialized_start=2249
+  _globals['_LISTMODELSRESPONSE_MODEL']._serialized_end=2414
+  _globals['_PRICES']._serialized_start=2416
+  _globals['_PRICES']._serialized_end=2516
+  _globals['_INFERENCE']._serialized_start=2519
+  _globals['_INFERENCE']._serialized_end=2891
 # @@protoc_insertion_point(module_scope)

@@ -54,6 +54,11 @@ class InferenceStub:
                 request_serializer=headgate_dot_v1_dot_inference__pb2.ListModelsRequest.SerializeToString,
                 response_deserializer=headgate_dot_v1_dot_inference__pb2.ListModelsResponse.FromString,
                 _registered_method=True)
+        self.Budget = channel.unary_unary(
+                '/headgate.v1.Inference/Budget',
+                request_serializer=headgate_dot_v1_dot_inference__pb2.BudgetRequest.SerializeToString,
+                response_deserializer=headgate_dot_v1_dot_inference__pb2.BudgetResponse.FromString,
+                _registered_method=True)
 
 
 class InferenceServicer:
@@ -86,6 +91,13 @@ class InferenceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Budget(self, request, context):
+        """What the caller's tenant, and those above it, may spend and have spent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InferenceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -108,6 +120,11 @@ def add_InferenceServicer_to_server(servicer, server):
                     servicer.ListModels,
                     request_deserializer=headgate_dot_v1_dot_inference__pb2.ListModelsRequest.FromString,
                     response_serializer=headgate_dot_v1_dot_inference__pb2.ListModelsResponse.SerializeToString,
+            ),
+            'Budget': grpc.unary_unary_rpc_method_handler(
+                    servicer.Budget,
+                    request_deserializer=headgate_dot_v1_dot_inference__pb2.BudgetRequest.FromString,
+                    response_serializer=headgate_dot_v1_dot_inference__pb2.BudgetResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -218,6 +235,33 @@ class Inference:
             '/headgate.v1.Inference/ListModels',
             headgate_dot_v1_dot_inference__pb2.ListModelsRequest.SerializeToString,
             headgate_dot_v1_dot_inference__pb2.ListModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Budget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headgate.v1.Inference/Budget',
+            headgate_dot_v1_dot_inference__pb2.BudgetRequest.SerializeToString,
+            headgate_dot_v1_dot_inference__pb2.BudgetResponse.FromString,
             options,
             channel_credentials,
             insecure,

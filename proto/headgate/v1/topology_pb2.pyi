@@ -28,7 +28,7 @@ class TopologySnapshot(_message.Message):
     def __init__(self, version: _Optional[int] = ..., pools: _Optional[_Iterable[_Union[Pool, _Mapping]]] = ..., tenants: _Optional[_Iterable[_Union[Tenant, _Mapping]]] = ..., policies: _Optional[_Iterable[_Union[Policy, _Mapping]]] = ...) -> None: ...
 
 class Pool(_message.Message):
-    __slots__ = ("name", "tier", "models", "prices", "replicas", "role", "prefill_pool", "ttft_ms", "tpot_ms", "cold_start_wait_s")
+    __slots__ = ("name", "tier", "models", "prices", "replicas", "role", "prefill_pool", "ttft_ms", "tpot_ms", "cold_start_wait_s", "hosting")
     NAME_FIELD_NUMBER: _ClassVar[int]
     TIER_FIELD_NUMBER: _ClassVar[int]
     MODELS_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +39,7 @@ class Pool(_message.Message):
     TTFT_MS_FIELD_NUMBER: _ClassVar[int]
     TPOT_MS_FIELD_NUMBER: _ClassVar[int]
     COLD_START_WAIT_S_FIELD_NUMBER: _ClassVar[int]
+    HOSTING_FIELD_NUMBER: _ClassVar[int]
     name: str
     tier: str
     models: _containers.RepeatedScalarFieldContainer[str]
@@ -49,7 +50,26 @@ class Pool(_message.Message):
     ttft_ms: int
     tpot_ms: int
     cold_start_wait_s: int
-    def __init__(self, name: _Optional[str] = ..., tier: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., prices: _Optional[_Union[_inference_pb2.Prices, _Mapping]] = ..., replicas: _Optional[_Iterable[_Union[Replica, _Mapping]]] = ..., role: _Optional[str] = ..., prefill_pool: _Optional[str] = ..., ttft_ms: _Optional[int] = ..., tpot_ms: _Optional[int] = ..., cold_start_wait_s: _Optional[int] = ...) -> None: ...
+    hosting: Hosting
+    def __init__(self, name: _Optional[str] = ..., tier: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., prices: _Optional[_Union[_inference_pb2.Prices, _Mapping]] = ..., replicas: _Optional[_Iterable[_Union[Replica, _Mapping]]] = ..., role: _Optional[str] = ..., prefill_pool: _Optional[str] = ..., ttft_ms: _Optional[int] = ..., tpot_ms: _Optional[int] = ..., cold_start_wait_s: _Optional[int] = ..., hosting: _Optional[_Union[Hosting, _Mapping]] = ...) -> None: ...
+
+class Hosting(_message.Message):
+    __slots__ = ("usd_per_hour", "tokens_per_s", "power_w", "pue", "carbon_g_per_kwh", "water_site_l_per_kwh", "water_source_l_per_kwh")
+    USD_PER_HOUR_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_PER_S_FIELD_NUMBER: _ClassVar[int]
+    POWER_W_FIELD_NUMBER: _ClassVar[int]
+    PUE_FIELD_NUMBER: _ClassVar[int]
+    CARBON_G_PER_KWH_FIELD_NUMBER: _ClassVar[int]
+    WATER_SITE_L_PER_KWH_FIELD_NUMBER: _ClassVar[int]
+    WATER_SOURCE_L_PER_KWH_FIELD_NUMBER: _ClassVar[int]
+    usd_per_hour: float
+    tokens_per_s: float
+    power_w: float
+    pue: float
+    carbon_g_per_kwh: float
+    water_site_l_per_kwh: float
+    water_source_l_per_kwh: float
+    def __init__(self, usd_per_hour: _Optional[float] = ..., tokens_per_s: _Optional[float] = ..., power_w: _Optional[float] = ..., pue: _Optional[float] = ..., carbon_g_per_kwh: _Optional[float] = ..., water_site_l_per_kwh: _Optional[float] = ..., water_source_l_per_kwh: _Optional[float] = ...) -> None: ...
 
 class Replica(_message.Message):
     __slots__ = ("id", "address", "draining", "revision")
@@ -96,7 +116,7 @@ class Budget(_message.Message):
     def __init__(self, usd: _Optional[float] = ..., window: _Optional[str] = ..., hard: _Optional[bool] = ...) -> None: ...
 
 class Policy(_message.Message):
-    __slots__ = ("name", "strategy", "pool", "quality_floor", "weights", "cascade", "chunks", "canaries")
+    __slots__ = ("name", "strategy", "pool", "quality_floor", "weights", "cascade", "chunks", "canaries", "custom", "explore_share")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STRATEGY_FIELD_NUMBER: _ClassVar[int]
     POOL_FIELD_NUMBER: _ClassVar[int]
@@ -105,6 +125,8 @@ class Policy(_message.Message):
     CASCADE_FIELD_NUMBER: _ClassVar[int]
     CHUNKS_FIELD_NUMBER: _ClassVar[int]
     CANARIES_FIELD_NUMBER: _ClassVar[int]
+    CUSTOM_FIELD_NUMBER: _ClassVar[int]
+    EXPLORE_SHARE_FIELD_NUMBER: _ClassVar[int]
     name: str
     strategy: str
     pool: str
@@ -113,31 +135,39 @@ class Policy(_message.Message):
     cascade: Cascade
     chunks: ChunkSearch
     canaries: _containers.RepeatedCompositeFieldContainer[Canary]
-    def __init__(self, name: _Optional[str] = ..., strategy: _Optional[str] = ..., pool: _Optional[str] = ..., quality_floor: _Optional[float] = ..., weights: _Optional[_Union[PolicyWeights, _Mapping]] = ..., cascade: _Optional[_Union[Cascade, _Mapping]] = ..., chunks: _Optional[_Union[ChunkSearch, _Mapping]] = ..., canaries: _Optional[_Iterable[_Union[Canary, _Mapping]]] = ...) -> None: ...
+    custom: str
+    explore_share: float
+    def __init__(self, name: _Optional[str] = ..., strategy: _Optional[str] = ..., pool: _Optional[str] = ..., quality_floor: _Optional[float] = ..., weights: _Optional[_Union[PolicyWeights, _Mapping]] = ..., cascade: _Optional[_Union[Cascade, _Mapping]] = ..., chunks: _Optional[_Union[ChunkSearch, _Mapping]] = ..., canaries: _Optional[_Iterable[_Union[Canary, _Mapping]]] = ..., custom: _Optional[str] = ..., explore_share: _Optional[float] = ...) -> None: ...
 
 class PolicyWeights(_message.Message):
-    __slots__ = ("quality", "cost", "latency", "energy", "carbon")
+    __slots__ = ("quality", "cost", "latency", "energy", "carbon", "water")
     QUALITY_FIELD_NUMBER: _ClassVar[int]
     COST_FIELD_NUMBER: _ClassVar[int]
     LATENCY_FIELD_NUMBER: _ClassVar[int]
     ENERGY_FIELD_NUMBER: _ClassVar[int]
     CARBON_FIELD_NUMBER: _ClassVar[int]
+    WATER_FIELD_NUMBER: _ClassVar[int]
     quality: float
     cost: float
     latency: float
     energy: float
     carbon: float
-    def __init__(self, quality: _Optional[float] = ..., cost: _Optional[float] = ..., latency: _Optional[float] = ..., energy: _Optional[float] = ..., carbon: _Optional[float] = ...) -> None: ...
+    water: float
+    def __init__(self, quality: _Optional[float] = ..., cost: _Optional[float] = ..., latency: _Optional[float] = ..., energy: _Optional[float] = ..., carbon: _Optional[float] = ..., water: _Optional[float] = ...) -> None: ...
 
 class Cascade(_message.Message):
-    __slots__ = ("pools", "min_confidence", "max_cost_usd")
+    __slots__ = ("pools", "min_confidence", "max_cost_usd", "evidence", "samples")
     POOLS_FIELD_NUMBER: _ClassVar[int]
     MIN_CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     MAX_COST_USD_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
     pools: _containers.RepeatedScalarFieldContainer[str]
     min_confidence: float
     max_cost_usd: float
-    def __init__(self, pools: _Optional[_Iterable[str]] = ..., min_confidence: _Optional[float] = ..., max_cost_usd: _Optional[float] = ...) -> None: ...
+    evidence: str
+    samples: int
+    def __init__(self, pools: _Optional[_Iterable[str]] = ..., min_confidence: _Optional[float] = ..., max_cost_usd: _Optional[float] = ..., evidence: _Optional[str] = ..., samples: _Optional[int] = ...) -> None: ...
 
 class ChunkSearch(_message.Message):
     __slots__ = ("enabled", "deadline_ms", "max_tokens")

@@ -1,29 +1,23 @@
 """`headgate ask`: one question over gRPC, its answer printed as it comes; with --explain also the options and the decision."""
 
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Iterator
 
 import grpc
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cli.errors import CommandError
 from cli.money import usd
 from cli.printable import Stripper, printable
+from cli.question import Question, to_request
+from cli.quote import footprint, offer_page
 from cli.wire import channel, credentials, explain
-from headgate.v1 import generation_pb2, inference_pb2, inference_pb2_grpc
+from headgate.v1 import inference_pb2, inference_pb2_grpc
 
 _TIMEOUT_S = 600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    text: str
-    model: str = "auto"
-    max_tokens: int | None = None
-    explain: bool = False
-    temperature: float | None = None
 
 
 def ask(question: Question, address: str, api_key: str) -> None:
@@ -36,7 +30,7 @@ def ask(question: Question, address: str, api_key: str) -> None:
         try:
             if question.explain:
                 quoted = stub.Quote(request, metadata=metadata, timeout=_TIMEOUT_S)
-                notes.print(options_table(quoted.options))
+                notes.print(offer_page(notes, quoted, time.time()), Text())
             finished = _print_answer(stub.Generate(request, metadata=metadata, timeout=_TIMEOUT_S), notes)
         except grpc.RpcError as error:
             raise explain(error, address) from None
@@ -44,14 +38,6 @@ def ask(question: Question, address: str, api_key: str) -> None:
             raise CommandError("stopped; the request was cancelled", exit_code=130) from None
     if question.explain:
         notes.print(account(finished))
-
-
-def to_request(question: Question) -> inference_pb2.GenerateRequest:
-    if not question.text.strip():
-        raise CommandError("there is no question", todo='write one: headgate ask "…"', exit_code=2)
-    message = inference_pb2.ChatMessage(role="user", content=question.text)
-    sampling = generation_pb2.Sampling(max_tokens=question.max_tokens, temperature=question.temperature)
-    return inference_pb2.GenerateRequest(model=question.model, chat=inference_pb2.Chat(messages=[message]), sampling=sampling)
 
 
 def _print_answer(stream: Iterable[inference_pb2.GenerateResponse], notes: Console) -> inference_pb2.Finished:
@@ -76,41 +62,34 @@ def _print_answer(stream: Iterable[inference_pb2.GenerateResponse], notes: Conso
     return finished
 
 
-def options_table(options: Sequence[inference_pb2.QuoteResponse.Option]) -> Table:
-    """Where the request could go, the place that is taken first; tokens and costs are estimates."""
-    table = Table(title="options (estimated)", title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
-    for heading in ("", "pool", "model", "engine"):
-        table.add_column(heading, overflow="ellipsis", no_wrap=True, max_width=28)
-    for heading in ("in", "cached", "out", "USD"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for rank, option in enumerate(options):
-        decision = option.decision
-        table.add_row(
-            "→" if rank == 0 else "",
-            printable(decision.pool),
-            printable(decision.model),
-            "simulated" if decision.simulated else "real",
-            str(option.prompt_tokens),
-            str(option.cached_tokens),
-            f"~{option.output_tokens}",
-            usd(option.cost_usd),
-            style="" if rank == 0 else "dim",
-        )
-    return table
-
-
 def account(finished: inference_pb2.Finished) -> Table:
     """What the answer took and why it was served where it was."""
-    decision, usage = finished.decision, finished.usage
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    engine = "simulated engine" if decision.simulated else "real engine"
-    table.add_row("served by", f"{printable(decision.pool)} · {printable(decision.model)} · {decision.replica} · {engine}")
-    table.add_row("because", printable(decision.reason))
-    table.add_row("tokens", f"{usage.prompt_tokens} in ({usage.cached_tokens} cached), {usage.completion_tokens} out")
-    table.add_row("cost", f"{usd(finished.cost_usd)} USD")
-    table.add_row("time", f"first token {finished.ttft_s * 1000:.0f} ms, whole answer {finished.total_s:.2f} s")
-    if finished.resumed:
-        table.add_row("resumed", f"{finished.resumed} × on another replica; no token was lost")
+    for name, said in _facts(finished):
+        table.add_row(name, Text(said))  # as it is: brackets are no markup
     return table
+
+
+def _facts(finished: inference_pb2.Finished) -> Iterator[tuple[str, str]]:
+    decision, usage = finished.decision, finished.usage
+    engine = "simulated engine" if decision.simulated else "real engine"
+    yield "served by", f"{printable(decision.pool)} · {printable(decision.model)} · {printable(decision.replica)} · {engine}"
+    yield "because", printable(decision.reason)
+    if decision.policy:
+        yield "policy", printable(decision.policy)
+    if decision.HasField("quality"):
+        to_learn = "; taken to learn about this pool" if decision.exploring else ""
+        yield "quality", f"{decision.quality:.2f} predicted{to_learn}"
+    yield "tokens", f"{usage.prompt_tokens} in ({usage.cached_tokens} cached), {usage.completion_tokens} out"
+    yield "cost", f"{usd(finished.cost_usd)} USD"
+    for state in finished.budgets:
+        yield "budget", f"{usd(state.remaining_usd)} of {usd(state.limit_usd)} USD left, {printable(state.tenant)}"
+    if finished.HasField("footprint"):
+        yield "footprint", f"{footprint(finished.footprint)} (estimated)"
+    yield "time", f"first token {finished.ttft_s * 1000:.0f} ms, whole answer {finished.total_s:.2f} s"
+    if finished.escalated:
+        yield "escalated", f"{finished.escalated} ×: a cheaper answer was not good enough; the cost has it too"
+    if finished.resumed:
+        yield "resumed", f"{finished.resumed} × on another replica; no token was lost"

@@ -10,7 +10,9 @@ _PREFIX = "headgate_router_"
 
 @dataclass(frozen=True, slots=True)
 class PoolRow:
-    """A pool now. `running` and `waiting` are averages over its ready replicas; `kv_used` is 0 to 1; cost since the start."""
+    """A pool now. `running` and `waiting` are averages over its ready replicas; `kv_used` is 0 to 1; cost and energy since the
+    start. `quality` is the mean of what was predicted of its answers, None where nothing was.
+    """
 
     name: str
     ready: int
@@ -20,6 +22,8 @@ class PoolRow:
     kv_used: float
     cost_usd: float
     cost_usd_per_hour: float
+    quality: float | None
+    energy_wh: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +41,30 @@ class ModelRow:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetRow:
+    """A budget that was asked for lately; `spent_usd` has what is reserved."""
+
+    tenant: str
+    window: str
+    limit_usd: float
+    spent_usd: float
+    hard: bool
+
+    @property
+    def share(self) -> float:
+        return self.spent_usd / self.limit_usd if self.limit_usd > 0 else 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
-    """One frame. `errors` and `resumed` count since the router started."""
+    """One frame. Counts are since the router started.
+
+    refused     requests for which no budget was left
+    escalated   answers that were not good enough, so that a stronger pool was asked
+    explored    answers of pools that were taken to learn about them
+    budgets     the scarcest first
+    standing    what the trained choice goes by (docs/learning.md); "" where there is none
+    """
 
     pools: tuple[PoolRow, ...]
     models: tuple[ModelRow, ...]
@@ -47,6 +73,11 @@ class Board:
     errors: int
     resumed: int
     cost_usd: float
+    refused: int
+    escalated: int
+    explored: int
+    budgets: tuple[BudgetRow, ...]
+    standing: str
 
 
 def board(now: Page, before: Page, seconds: float, measured_from: Page | None = None) -> Board:
@@ -64,6 +95,11 @@ def board(now: Page, before: Page, seconds: float, measured_from: Page | None = 
         errors=int(_total(now, "request_error_total")),
         resumed=int(_total(now, "request_resumed_total")),
         cost_usd=_total(now, "request_cost_usd_total"),
+        refused=int(_total(now, "budget_refused_total")),
+        escalated=int(_total(now, "escalations_total")),
+        explored=int(_total(now, "explored_total")),
+        budgets=_budgets(now),
+        standing=next((state for state, on in now.by(_PREFIX + "drift_state", "state").items() if on), ""),
     )
 
 
@@ -73,6 +109,7 @@ def _pool(name: str, now: Page, before: Page, seconds: float) -> PoolRow:
 
     cost_usd = value("request_cost_usd_total", "pool")
     spent_usd = cost_usd - value("request_cost_usd_total", "pool", before)
+    predicted = value("predicted_quality_count", "pool")
     return PoolRow(
         name=name,
         ready=int(value("ready_endpoints")),
@@ -82,7 +119,22 @@ def _pool(name: str, now: Page, before: Page, seconds: float) -> PoolRow:
         kv_used=value("average_kv_cache_utilization"),
         cost_usd=cost_usd,
         cost_usd_per_hour=max(spent_usd, 0.0) / seconds * 3600,
+        quality=value("predicted_quality_sum", "pool") / predicted if predicted else None,
+        energy_wh=value("energy_wh_total", "pool"),
     )
+
+
+def _budgets(now: Page) -> tuple[BudgetRow, ...]:
+    def of(metric: str, labels: Labels) -> float:
+        return now.samples.get(_PREFIX + metric, {}).get(labels, 0.0)
+
+    rows = []
+    for labels, limit_usd in now.samples.get(_PREFIX + "budget_limit_usd", {}).items():
+        named, spent_usd = dict(labels), of("budget_spent_usd", labels)
+        rows.append(
+            BudgetRow(named.get("tenant", ""), named.get("window", ""), limit_usd, spent_usd, bool(of("budget_hard", labels)))
+        )
+    return tuple(sorted(rows, key=lambda row: (-row.share, row.tenant, row.window)))
 
 
 def _model(name: str, now: Page, before: Page, seconds: float, since: Page) -> ModelRow:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -19,6 +20,10 @@ _WINDOW_S = 60.0
 _NOTHING = "–"
 # Narrower than this, what can be missed is left out.
 _WIDE_COLUMNS = 100
+_BAR_COLUMNS = 12
+# A small screen has room for no more.
+_MOST_BUDGETS = 4
+_NEARLY = 0.8
 
 
 def top(address: str, every_s: float, *, once: bool) -> None:
@@ -78,14 +83,48 @@ def frame(figures: Board, url: str, width: int, note: str) -> RenderableType:
         f"{figures.running} running · {figures.answers} answered · {figures.errors} errors · "
         f"{figures.resumed} resumed · {usd(figures.cost_usd)} USD"
     )
-    return Group(
-        head, Text(facts), Text(), _pools(figures, wide), Text(), _models(figures, wide), Text(), Text(note, style="dim")
-    )
+    parts: list[RenderableType] = [head, Text(facts)]
+    if choices := _choices(figures):
+        parts.append(Text(choices))
+    parts += [Text(), _pools(figures, wide), Text(), _models(figures, wide), Text()]
+    if figures.budgets:
+        parts += [_budgets(figures), Text()]
+    return Group(*parts, Text(note, style="dim"))
+
+
+def _choices(figures: Board) -> str:
+    """What happened of what does not always happen."""
+    counts = ((figures.escalated, "escalated"), (figures.explored, "tried to learn"), (figures.refused, "out of money"))
+    said = [f"{count} {what}" for count, what in counts if count]
+    if figures.standing not in ("", "learning"):
+        said.append(f"choice by {figures.standing} (drift)")
+    return " · ".join(said)
+
+
+def _budgets(figures: Board) -> Table:
+    table = _table("budget", ("USD", "spent", "left"))
+    table.add_column("")
+    for row in figures.budgets[:_MOST_BUDGETS]:
+        colour = "red" if row.share >= 1 else "yellow" if row.share >= _NEARLY else "green"
+        table.add_row(
+            Text(printable(f"{row.tenant} ({row.window})" if row.window else row.tenant)),
+            usd(row.limit_usd),
+            usd(row.spent_usd),
+            Text(usd(max(row.limit_usd - row.spent_usd, 0.0)), style=colour),
+            ProgressBar(1.0, min(row.share, 1.0), width=_BAR_COLUMNS, complete_style=colour, finished_style=colour),
+        )
+    if (more := len(figures.budgets) - _MOST_BUDGETS) > 0:
+        table.add_row(Text(f"and {more} with more left", style="dim"))
+    return table
 
 
 def _pools(figures: Board, wide: bool) -> Table:
     extra = ("running", "KV used") if wide else ("KV",)
-    table = _table("pool", ("ready", "in flight", "queue", *extra, "USD", "USD/h"))
+    # What nobody predicted, or knows of, has no column.
+    predicted = wide and any(pool.quality is not None for pool in figures.pools)
+    metered = wide and any(pool.energy_wh for pool in figures.pools)
+    known = (*(("quality",) if predicted else ()), *(("Wh",) if metered else ()))
+    table = _table("pool", ("ready", "in flight", "queue", *extra, "USD", "USD/h", *known))
     for pool in figures.pools:
         kv_used = f"{pool.kv_used:.0%}"
         table.add_row(
@@ -96,6 +135,8 @@ def _pools(figures: Board, wide: bool) -> Table:
             *((f"{pool.running:.1f}", kv_used) if wide else (kv_used,)),
             usd(pool.cost_usd),
             usd(pool.cost_usd_per_hour),
+            *((_NOTHING if pool.quality is None else f"{pool.quality:.2f}",) if predicted else ()),
+            *((f"{pool.energy_wh:.3g}",) if metered else ()),
         )
     if not figures.pools:
         table.add_row("no pool yet")

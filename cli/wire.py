@@ -6,6 +6,7 @@ import grpc
 
 from cli.errors import CommandError
 from cli.printable import printable
+from cli.times import span
 
 _OPTIONS = (("grpc.max_receive_message_length", 64 * 1024 * 1024),)
 _LOCAL = ("127.", "localhost:", "[::1]:")
@@ -30,8 +31,15 @@ def explain(error: grpc.RpcError, address: str) -> CommandError:
     if code == grpc.StatusCode.UNAVAILABLE and "x-headgate-error" not in trailing:
         todo = "start one with `headgate demo` or `headgate up -f headgate.yaml`, or name another with --address HOST:PORT"
         return CommandError(f"no router answers at {address}", todo=todo)
+    if trailing.get("x-headgate-error") == "budget_exceeded":
+        when = _when(trailing.get("retry-after-ms", ""))
+        return CommandError(said or code.name, todo=f"see `headgate budget`{when}; a lower --max-tokens may still fit")
     field = f" (field {trailing['x-headgate-param']})" if trailing.get("x-headgate-param") else ""
     return CommandError(f"{said or code.name}{field}", todo=_TODO.get(code, ""))
+
+
+def _when(retry_after_ms: str) -> str:
+    return f"; there is new money in {span(int(retry_after_ms) / 1000)}" if retry_after_ms.isdecimal() else ""
 
 
 _TODO = {

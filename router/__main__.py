@@ -12,9 +12,12 @@ from random import Random
 
 import uvloop
 
+from router.admission.accounts import open_accounts
+from router.admission.treasury import Treasury
 from router.books import Books
+from router.cascading import Judge
 from router.config import ConfigError, RouterConfig, load
-from router.dispatch import Dispatcher
+from router.dispatch import Dispatcher, Means
 from router.embedding import Embedder
 from router.fleet.channels import Channels
 from router.fleet.feed import Feed
@@ -24,11 +27,15 @@ from router.fleet.store import FleetStore
 from router.fronts.grpc_front import GrpcFront
 from router.fronts.http_front import HttpFront
 from router.metrics import Metrics
+from router.metrics.money import money
+from router.mind import Mind
+from router.named_classes import load_choosers
 from router.picking.prefix_index import PrefixIndex
 from router.picking.registry import build_pipeline
 from router.routing import Routing
 from router.service import Service
 from router.tls import WORKER, TlsFiles, TlsUnusable
+from router.verifiers import load_verifiers
 from router.waiting import WaitingRoom
 from router.worker_client import WorkerClient
 
@@ -37,7 +44,8 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 async def serve(config: RouterConfig, ready_file: Path | None) -> None:
-    """Runs until SIGTERM or SIGINT, then drains: no new work, running answers get `drain_s` to end. Raises TlsUnusable."""
+    """Runs until SIGTERM or SIGINT, then drains: no new work, running answers get `drain_s` to end. Raises TlsUnusable
+    and ConfigError."""
     stop = asyncio.Event()
     for number in STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -47,18 +55,28 @@ async def serve(config: RouterConfig, ready_file: Path | None) -> None:
     room = WaitingRoom(store, config.limits.max_waiting_cold)
     metrics, loads = Metrics(store), LoadCounts()
     feed = Feed(config.topology, store, loads, room, tls)
-    feed.shown_by(metrics)
     books = Books(metrics, loads)
-    routing = Routing(config.auto, build_pipeline(config.picking), PrefixIndex(), Random())
+    mind = Mind(config)
+    accounts = open_accounts(config.redis, config.budgets)
+    treasury = Treasury(accounts, lambda: store.policies)
+    own = load_choosers(config.choosers)
+    routing = Routing(mind.experience, build_pipeline(config.picking), PrefixIndex(), Random(), own)
     store.on_incarnation(routing.forget)
+    store.subscribe(lambda _: mind.experience.learning.tenants(len(store.tenants)))
+    books.learn_with(mind.experience.heard, mind.experience.preferred, mind.experience.revised)
     workers = WorkerClient(channels, config.failover)
-    dispatcher = Dispatcher(store, workers, routing, books, room, config)
-    embedder = Embedder(store, workers, routing, books, room, config.failover.tries)
-    service = Service(dispatcher, embedder, store, routing, books)
+    means = Means(store, workers, room, treasury)
+    dispatcher = Dispatcher(means, routing, Judge(load_verifiers(config.verifiers)), books, config)
+    embedder = Embedder(store, workers, routing, books, room, config.failover.tries, treasury)
+    service = Service(dispatcher, embedder, store, routing, books, treasury)
+    feed.shown_by(metrics)
+    mind.shown_by(metrics)
+    metrics.watch(lambda: money(accounts.figures(), treasury.prices()))
     http = HttpFront(service, config, metrics.page)
     grpc = GrpcFront(service, config)
     async with asyncio.TaskGroup() as tasks:
-        background = [tasks.create_task(StatsWatcher(store, channels, tls=tls).run()), tasks.create_task(feed.run())]
+        lasting = (StatsWatcher(store, channels, tls=tls), feed, accounts, mind)
+        background = [tasks.create_task(each.run()) for each in lasting]
         http_address = await http.start()
         grpc_address = await grpc.start()
         _announce(ready_file, http_address, grpc_address)
@@ -69,6 +87,7 @@ async def serve(config: RouterConfig, ready_file: Path | None) -> None:
         service.draining = True
         await asyncio.gather(http.drain(config.drain_s), grpc.drain(config.drain_s))
         await asyncio.gather(http.close(), grpc.close())
+        await asyncio.gather(accounts.close(), mind.close())
         for task in background:
             task.cancel()
     await asyncio.gather(channels.close(), feed.close())
@@ -97,7 +116,7 @@ def main() -> int:
         return 2
     try:
         uvloop.run(serve(config, arguments.ready_file))
-    except TlsUnusable as fault:
+    except (ConfigError, TlsUnusable) as fault:
         sys.stderr.write(f"router: {fault}\n")
         return 2
     except OSError as fault:

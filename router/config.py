@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from router.choosing.choose import AutoRule
+from router.choosing.rule import AutoRule
 from router.picking.registry import PickingConfig
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -103,11 +103,14 @@ class BudgetSettings(Strict):
 
     when_away            what holds while Redis is away. closed: tenants with a hard budget have what this router leased before,
                          then they are refused; open: they are served, and it is booked later. Soft budgets never refuse
+    when_lost            what holds for a hard budget whose record Redis lost. closed: nothing is spent before an operator sets
+                         it; resume: it goes on from the most that any router saw
     lease_share          part of a budget that a router takes in advance for that time
     default_max_tokens   longest answer of a tenant with a hard budget who sets no limit: without one, no cost is certain
     """
 
     when_away: Literal["closed", "open"] = "closed"
+    when_lost: Literal["closed", "resume"] = "closed"
     lease_share: float = Field(default=0.001, ge=0, le=0.1)
     default_max_tokens: int = Field(default=4096, ge=1)
 

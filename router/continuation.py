@@ -97,6 +97,7 @@ class Answer:
         self.prompt_tokens = 0
         self.cached_tokens = 0
         self.completion_tokens = 0
+        self.finish_reason: FinishReason | None = None
         self._request = request
         self._sampling = request.sampling
         self._replayed = False
@@ -110,6 +111,15 @@ class Answer:
     def begun(self) -> bool:
         """True once the caller has any of it."""
         return bool(self._ids) or bool(self._text) or self._called_tools
+
+    @property
+    def text(self) -> str:
+        return "".join(self._text)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the answer so far. Of an engine that reports no ids they are known only at its end."""
+        return self.completion_tokens or len(self._ids)
 
     def next_try(self, reports_token_ids: bool) -> tuple[Sampling, tuple[int, ...]]:
         """What the next replica is asked: how to sample, and the tokens to continue after.
@@ -143,6 +153,7 @@ class Answer:
             self._text.append(part.text)
         self._called_tools |= bool(part.tool_calls_json)
         if part.finish_reason is not None:
+            self.finish_reason = part.finish_reason
             self.completion_tokens = len(self._ids) or part.completion_tokens
         elif not (part.text or part.token_ids or part.tool_calls_json):
             return None

@@ -1,27 +1,37 @@
-"""The request path, in order: admit → choose a pool → pick a replica → stream → settle.
+"""The request path, in order: admit → choose a pool → set money aside → pick a replica → stream → settle.
 
-A lost replica is replaced in mid-answer (`continuation.py` says how), so the caller sees a pause and nothing else. This module
-knows no transport: fronts decode to Request and encode Events; the store and the workers are reached through the Protocols
-below. Everything it counts is released in `finally`, whether the answer ended, failed, or the caller left.
+A lost replica is replaced in mid-answer (`continuation.py` says how), so the caller sees a pause and nothing else. A policy may
+ask a cheap pool first and go on to a dearer one where its answer is weak (`cascading.py`). This module knows no transport:
+fronts decode to Request and encode Events; the store and the workers are reached through the Protocols below. Everything it
+counts or sets aside is released in `finally`, whether the answer ended, failed, or the caller left.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import inf
 from random import Random
+from secrets import token_hex
 from time import perf_counter
 from typing import Protocol
 
+from router.admission.money import Expected, Hold
+from router.cascading import Course, Judge, run_stages
+from router.choosing.cascade import Now, Staged, plan_stages
+from router.choosing.terms import Terms
 from router.config import RouterConfig
 from router.continuation import Answer, Call, Part
-from router.errors import AnswerLost, DeadlineExceeded, HeadgateError, NoReplica, Rejected, ReplicaLost
+from router.errors import AnswerLost, BudgetExhausted, HeadgateError, NoReplica, Rejected, ReplicaLost
+from router.job import Job, Round
 from router.merge import merged
 from router.picking.pipeline import Pick
-from router.request import Decision, Event, Finished, Piece, Request, Started, Usage
+from router.placing import Placer, check_deadline, now_s
+from router.request import BudgetState, Event, Finished, Piece, Request, Started
 from router.routing import Plan, Routing
 from router.snapshot import Fleet, Pool, Tenant
-from router.waiting import WaitingRoom, cold_start_wait_s
+from router.waiting import WaitingRoom
 
 
 class Store(Protocol):
@@ -41,49 +51,52 @@ class Workers(Protocol):
     def generate(self, address: str, call: Call) -> AsyncGenerator[Part, None]: ...
 
 
+class Treasury(Protocol):
+    """Tenants' money."""
+
+    def terms(self, tenant: Tenant) -> Terms: ...
+    async def hold(self, request_id: str, tenant: Tenant, bounds_usd: Sequence[float], expected: Expected) -> Hold: ...
+    def settle(self, tenant: Tenant, hold: Hold, actual_usd: float, expected_usd: float) -> None: ...
+    def states(self, tenant: Tenant) -> tuple[BudgetState, ...]: ...
+
+
 class Ledger(Protocol):
     """Counts what happened. Cheap: it is called on every request."""
 
     def started(self) -> None: ...
     def arrived(self, pool: str) -> None: ...
-    def finished(self, request: Request, tenant: Tenant, finished: Finished) -> None: ...
+    def finished(self, request: Request, tenant: Tenant, finished: Finished, trace: object | None = None) -> None: ...
     def failed(self, request: Request, tenant: Tenant, code: str) -> None: ...
     def decided(self, seconds: float) -> None: ...
+    def escalated(self, from_pool: str, to_pool: str) -> None: ...
     def resumed(self, request: Request, pool: Pool, pick: Pick, lost: ReplicaLost) -> None: ...
     def ended(self) -> None: ...
 
 
-@dataclass(slots=True)
-class Job:
-    """One request under way. `pool` and `decision` say where it is now."""
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a request is served with."""
 
-    request: Request
-    plan: Plan
-    began_s: float
-    answers: list[Answer]
-    pool: Pool | None = None
-    decision: Decision | None = None
-    resumed: int = 0
-    ttft_s: float | None = None
-
-    @property
-    def begun(self) -> bool:
-        return any(answer.begun for answer in self.answers)
+    store: Store
+    workers: Workers
+    room: WaitingRoom
+    treasury: Treasury
 
 
 class Dispatcher:
     """Serves requests. One per router process, used from its event loop only."""
 
-    def __init__(
-        self, store: Store, workers: Workers, routing: Routing, ledger: Ledger, room: WaitingRoom, config: RouterConfig
-    ) -> None:
-        self._store = store
-        self._room = room
-        self._workers = workers
+    def __init__(self, means: Means, routing: Routing, judge: Judge, ledger: Ledger, config: RouterConfig) -> None:
+        self._store = means.store
+        self._workers = means.workers
+        self._treasury = means.treasury
+        self._placer = Placer(means.store, means.room, routing, config.failover)
         self._routing = routing
+        self._judge = judge
         self._ledger = ledger
         self._limits = config.limits
         self._failover = config.failover
+        self._budgeted_tokens = config.budgets.default_max_tokens
         self._rng = Random()
         self.in_flight = 0
         self.draining = False
@@ -91,16 +104,17 @@ class Dispatcher:
     async def generate(self, request: Request, tenant: Tenant) -> AsyncGenerator[Event, None]:
         """Streams one answer: Started, Pieces of all choices, Finished. Closing it cancels the request in the engines."""
         self._admit()
+        job: Job | None = None
         outcome = "cancelled"  # unless something else is known: the caller left
         try:
-            job = self._plan(request, tenant)
-            async with aclosing(merged([self._choice(job, answer) for answer in job.answers])) as pieces:
+            job = await self._accept(request, tenant)
+            async with aclosing(self._answer(job)) as pieces:
                 async for piece in pieces:
                     if job.ttft_s is None:
                         job.ttft_s = perf_counter() - job.began_s
-                        yield Started(request.id, self._decided(job))
+                        yield Started(request.id, job.decided())
                     yield piece
-            finished = self._settle(job, tenant)
+            finished = self._finish(job)
             outcome = ""
             yield finished
         except HeadgateError as fault:
@@ -114,13 +128,8 @@ class Dispatcher:
             self._ledger.ended()
             if outcome:
                 self._ledger.failed(request, tenant, outcome)
-
-    def _plan(self, request: Request, tenant: Tenant) -> Job:
-        began = perf_counter()
-        plan = self._routing.plan(request, tenant, self._store.view())
-        self._ledger.decided(perf_counter() - began)
-        self._ledger.arrived(plan.choices[0].pool.name)
-        return Job(request, plan, began, [Answer(index, request) for index in range(request.n)])
+                if job is not None:  # what was used until then is paid
+                    self._settle(job)
 
     def _admit(self) -> None:
         if self.draining:
@@ -130,14 +139,66 @@ class Dispatcher:
         self.in_flight += 1
         self._ledger.started()
 
-    async def _choice(self, job: Job, answer: Answer) -> AsyncGenerator[Piece, None]:
+    async def _accept(self, request: Request, tenant: Tenant) -> Job:
+        """Chooses, and sets aside what the choice can cost at most; choices that the money can't cover are dropped."""
+        began = perf_counter()
+        request = self.bounded(request, tenant)
+        plan = self._routing.plan(request, tenant, self._store.view(), self._treasury.terms(tenant))
+        staged = self.staged(plan)
+        self._ledger.decided(perf_counter() - began)
+        self._ledger.arrived(plan.choices[0].pool.name)
+        expected_usd = plan.choices[0].cost_usd if not staged.stages else staged.expected_usd
+        bounds_usd: Sequence[float] = ()
+        if tenant.budgets:
+            bounds_usd = staged.bounds_usd or sorted({choice.bound_usd for choice in plan.choices}, reverse=True)
+        # Not under the request's id: callers choose those, and what is set aside under one id is set aside once.
+        typical_usd = sum(choice.cost_usd for choice in plan.choices) / len(plan.choices)
+        hold = await self._treasury.hold(token_hex(12), tenant, bounds_usd, Expected(expected_usd, typical_usd))
+        if staged.stages:
+            job = Job(request, tenant, self._routing.begin(plan, try_another=False), hold, expected_usd, began)
+            job.course = Course(staged, hold.usd, job.cost_usd)
+            return job
+        return Job(request, tenant, self._routing.begin(_covered(plan, hold)), hold, expected_usd, began)
+
+    def bounded(self, request: Request, tenant: Tenant) -> Request:
+        """An answer without a limit has no certain cost: where a hard budget holds, the settings' limit does."""
+        if request.sampling.max_tokens is not None or not any(budget.hard for budget in tenant.budgets):
+            return request
+        return replace(request, sampling=replace(request.sampling, max_tokens=self._budgeted_tokens))
+
+    def staged(self, plan: Plan) -> Staged:
+        """The cascade that the policy asks for, as far as it is worth it; no stages where it is not, or there is none."""
+        spec = plan.terms.policy.cascade
+        if spec is None:
+            return Staged()
+        staged = plan_stages(spec, plan.request, plan.choices, Now(now_s(), self._routing.latency.timings))
+        if staged.refusal:
+            raise BudgetExhausted(staged.refusal)
+        return staged
+
+    async def _answer(self, job: Job) -> AsyncGenerator[Piece, None]:
+        """The pieces that the caller is to see."""
+        if job.course is None:
+            source = self._round(job, job.begin())
+        else:
+            source = run_stages(job.course, lambda stage: self._round(job, job.begin(stage)), self._judge)
+        async with aclosing(source) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _round(self, job: Job, round_: Round) -> AsyncGenerator[Piece, None]:
+        async with aclosing(merged([self._choice(job, round_, answer) for answer in round_.answers])) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _choice(self, job: Job, round_: Round, answer: Answer) -> AsyncGenerator[Piece, None]:
         """One choice, on as many replicas as it takes."""
         lost: ReplicaLost | None = None
         tried: set[str] = set()
         for attempt in range(self._failover.tries):
-            pool, pick = await self._place(job, tried, begun=attempt > 0)
+            pool, pick = await self._placer.place(job, round_, tried, begun=attempt > 0)
             sampling, resume = answer.next_try(pool.reports_token_ids)
-            call = Call(job.request, answer.index, pool.models[0], sampling, resume, job.plan.cache_salt)
+            call = Call(round_.request, answer.index, pool.models[0], sampling, resume, job.plan.cache_salt)
             self._store.assume(pick.replica_id)
             try:
                 async with aclosing(self._workers.generate(self._store.address(pick.replica_id), call)) as parts:
@@ -157,85 +218,39 @@ class Dispatcher:
             tried.add(pick.replica_id)
             job.resumed += 1
             self._ledger.resumed(job.request, pool, pick, lost)
-            await self._back_off(attempt, job.request.deadline)
+            await self._back_off(attempt, round_.request.deadline)
         kind = AnswerLost if answer.begun else NoReplica
         raise kind(f"{self._failover.tries} tries failed; the last: {lost}", retry_after_s=1.0) from lost
 
-    async def _place(self, job: Job, tried: set[str], *, begun: bool) -> tuple[Pool, Pick]:
-        """Pool and replica for the next try. Where there is none, an answer that was accepted waits for one; a new request is
-        told at once, but for pools that are started by being asked for."""
-        if (found := self._find(job, tried)) is not None:
-            return found
-        self._check_deadline(job.request.deadline)
-        fleet = self._store.view()
-        wait_s = self._failover.wait_s if begun else cold_start_wait_s(self._pools(job, fleet), fleet)
-        if not wait_s:
-            raise self._nobody(job, fleet)
-        give_up_s = until_s = self._now() + wait_s
-        if job.request.deadline is not None:
-            until_s = min(until_s, job.request.deadline)
-        with self._room.entered(self._names(job), begun=begun) as ticket:
-            while await self._room.turn(ticket, until_s):
-                if (found := self._find(job, tried)) is not None:
-                    return found
-        if until_s < give_up_s:
-            raise DeadlineExceeded("the request's time was up before a replica was ready")
-        why = self._nobody(job, self._store.view())
-        raise NoReplica(f"no replica was ready within {wait_s:g} s: {why}", retry_after_s=5.0)
-
-    def _find(self, job: Job, tried: set[str]) -> tuple[Pool, Pick] | None:
-        """The best replica of the best pool that has one for this request now."""
-        fleet = self._store.view()
-        for pool in self._pools(job, fleet):
-            # Tried replicas are the last resort: they may have come back.
-            for excluded in (frozenset(tried), frozenset()) if tried else (frozenset[str](),):
-                if (pick := self._routing.pick(job.plan, pool, fleet, excluded)) is not None:
-                    job.pool, job.decision = pool, self._routing.decision(job.plan, pool, pick)
-                    return pool, pick
-        return None
-
-    def _names(self, job: Job) -> list[str]:
-        """Pools to try. An answer that has begun stays with its model."""
-        if job.pool is not None and (job.begun or len(job.answers) > 1):
-            return [job.pool.name]
-        return [choice.pool.name for choice in job.plan.choices]
-
-    def _pools(self, job: Job, fleet: Fleet) -> list[Pool]:
-        """Those of them that are there, as this snapshot has them."""
-        return [pool for name in self._names(job) if (pool := fleet.pool(name)) is not None]
-
-    def _nobody(self, job: Job, fleet: Fleet) -> HeadgateError:
-        pools = self._pools(job, fleet)
-        if not pools:
-            return NoReplica(f"the pool of {job.request.model} has gone", retry_after_s=2.0)
-        return self._routing.refusal(job.plan, pools[0], fleet)
-
     async def _back_off(self, attempt: int, deadline: float | None) -> None:
-        self._check_deadline(deadline)
+        check_deadline(deadline)
         await asyncio.sleep(self._rng.uniform(0.0, 2 * self._failover.backoff_s * 2**attempt))
 
-    def _check_deadline(self, deadline: float | None) -> None:
-        if deadline is not None and self._now() >= deadline:
-            raise DeadlineExceeded("the request's time is up")
+    def _settle(self, job: Job) -> float:
+        """Once for every job; returns what it cost, all rounds together."""
+        cost_usd = job.cost_usd()
+        self._treasury.settle(job.tenant, job.hold, cost_usd, job.expected_usd)
+        self._routing.end(job.plan, cost_usd)
+        return cost_usd
 
-    def _decided(self, job: Job) -> Decision:
-        if job.decision is None:
-            raise AnswerLost("an answer began before it had a replica")
-        return job.decision
-
-    def _settle(self, job: Job, tenant: Tenant) -> Finished:
-        """What the answer used and cost. The prompt is charged once, however many choices were asked for."""
-        first = job.answers[0]
-        usage = Usage(first.prompt_tokens, sum(answer.completion_tokens for answer in job.answers), first.cached_tokens)
-        uncached = usage.prompt_tokens - usage.cached_tokens
-        prices = job.pool.prices if job.pool else None
-        # Rounded far below a token's price, so that no binary fraction shows in an answer.
-        cost = round(prices.cost_usd(uncached, usage.cached_tokens, usage.completion_tokens), 12) if prices else 0.0
-        total_s = perf_counter() - job.began_s
-        finished = Finished(usage, cost, self._decided(job), job.resumed, job.ttft_s or 0.0, total_s)
-        self._ledger.finished(job.request, tenant, finished)
+    def _finish(self, job: Job) -> Finished:
+        """Settles, and says what the answer used and cost."""
+        cost_usd = self._settle(job)
+        asked = job.asked()
+        for left, taken in pairwise(asked):
+            self._ledger.escalated(left, taken)
+        decision = job.decided()
+        trace = self._routing.answered(job.plan, decision.pool, asked[:-1], broke_form=job.broke_form())
+        ttft_s, total_s = job.ttft_s or 0.0, perf_counter() - job.began_s
+        budgets = self._treasury.states(job.tenant) if job.tenant.budgets else ()
+        weak = len(asked) - 1
+        finished = Finished(job.usage(), cost_usd, decision, job.resumed, ttft_s, total_s, weak, job.used(), budgets)
+        self._ledger.finished(job.request, job.tenant, finished, trace)
         return finished
 
-    @staticmethod
-    def _now() -> float:
-        return asyncio.get_running_loop().time()
+
+def _covered(plan: Plan, hold: Hold) -> Plan:
+    """Without the choices that could cost more than was set aside."""
+    if hold.usd == inf or all(choice.bound_usd <= hold.usd for choice in plan.choices):
+        return plan
+    return replace(plan, choices=tuple(choice for choice in plan.choices if choice.bound_usd <= hold.usd))

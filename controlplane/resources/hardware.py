@@ -1,4 +1,4 @@
-"""What a replica runs on, and where its weights lie: parts of a ModelPool."""
+"""What a replica runs on, what that costs, and where its weights lie: parts of a ModelPool."""
 
 import re
 from typing import Annotated, ClassVar, Literal
@@ -76,6 +76,50 @@ class Hardware(KubeModel):
             "every key must be a label's: an optional DNS prefix and /, then at most 63 of A-Z, a-z, 0-9, -, _ and .",
             lambda h: all(re.fullmatch(_LABEL_KEY, key) for key in h.node_selector),
             "nodeSelector",
+        ),
+    )
+
+
+class Hosting(KubeModel):
+    """What one replica takes to run, all its GPUs and nodes included. Prices that are given win over those that follow."""
+
+    usd_per_hour: float = Field(
+        default=0.0, ge=0, le=1e5, allow_inf_nan=False, description="USD; over the throughput, the price of tokens."
+    )
+    tokens_per_second: float | None = Field(
+        default=None,
+        gt=0,
+        le=1e6,
+        allow_inf_nan=False,
+        description="Output tokens per second at the load it is meant for. Default: the most that routers have measured.",
+    )
+    power_watts: float = Field(
+        default=0.0, ge=0, le=1e6, allow_inf_nan=False, description="Of the machines under load, W; 0: no footprint is told."
+    )
+    pue: float = Field(
+        default=1.0, ge=1, le=10, allow_inf_nan=False, description="Power usage effectiveness of the site: drawn per used."
+    )
+    carbon_g_per_kwh: float = Field(
+        default=0.0, ge=0, le=1e5, allow_inf_nan=False, description="Carbon of the electricity, g CO2e per kWh drawn."
+    )
+    water_site_l_per_kwh: float = Field(
+        default=0.0, ge=0, le=1000, allow_inf_nan=False, description="Litres evaporated at the site per kWh of the machines."
+    )
+    water_source_l_per_kwh: float = Field(
+        default=0.0, ge=0, le=1000, allow_inf_nan=False, description="Litres evaporated at the power plants per kWh drawn."
+    )
+    rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.usdPerHour > 0.0 || self.powerWatts > 0.0",
+            "give usdPerHour, powerWatts, or both",
+            lambda h: h.usd_per_hour > 0 or h.power_watts > 0,
+        ),
+        Rule(
+            "self.powerWatts > 0.0 || (self.carbonGPerKwh == 0.0 && self.waterSiteLPerKwh == 0.0 "
+            "&& self.waterSourceLPerKwh == 0.0)",
+            "carbon and water need powerWatts",
+            lambda h: h.power_watts > 0 or not (h.carbon_g_per_kwh or h.water_site_l_per_kwh or h.water_source_l_per_kwh),
+            "powerWatts",
         ),
     )
 

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from controlplane.resources.engine import Engine, EnvVar, Model, SecretKey, Speculation
-from controlplane.resources.hardware import Hardware, ModelCache, Parallelism, Toleration
+from controlplane.resources.hardware import Hardware, Hosting, ModelCache, Parallelism, Toleration
 from controlplane.resources.kube_model import ChangeRule, KubeModel, Rule
 from controlplane.resources.scalars import Count, DnsLabel, ObjectName, Quantity, Seconds, Usd
 
@@ -15,6 +15,7 @@ __all__ = [
     "Engine",
     "EnvVar",
     "Hardware",
+    "Hosting",
     "Model",
     "ModelCache",
     "ModelPoolSpec",
@@ -34,7 +35,7 @@ Runtime = Literal["Deployment", "RayService"]
 
 
 class Prices(KubeModel):
-    """USD per million tokens, as tenants are charged and as choices are weighed."""
+    """USD per million tokens, as tenants are charged and as choices are weighed. All 0: they follow from hosting, if given."""
 
     input_usd_per_mtok: Usd = Field(default=0.0, description="Prompt tokens that had to be computed.")
     cached_input_usd_per_mtok: Usd = Field(default=0.0, description="Prompt tokens whose KV was cached.")
@@ -137,6 +138,7 @@ class ModelPoolSpec(KubeModel):
     hardware: Hardware = Hardware()
     cache: ModelCache | None = None
     prices: Prices = Prices()
+    hosting: Hosting | None = None
     objectives: Objectives = Objectives()
     replicas: Count = Field(default=1, description="Wanted replicas, unless autoscaling decides. Written by /scale.")
     autoscaling: Autoscaling | None = None

@@ -28,7 +28,9 @@ class TenantKey(KubeModel):
 class Budget(KubeModel):
     """What may be spent; without it there is no limit."""
 
-    usd: float = Field(gt=0, le=1e9, allow_inf_nan=False, description="USD per window, or once and for all.")
+    usd: float = Field(
+        ge=0, le=1e9, allow_inf_nan=False, description="USD per window, or once and for all; 0 and hard: nothing may be spent."
+    )
     window: Literal["hour", "day", "week", "month"] | None = Field(default=None, description="When it begins anew (UTC).")
     hard: bool = Field(
         default=False, description="Never exceeded: requests are refused. Otherwise reported, and paced where that is possible."

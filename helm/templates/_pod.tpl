@@ -86,14 +86,17 @@ env:
   {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- end }}
+{{/* Whether the release has a Redis of its own. */}}
+{{- define "headgate.ownRedis" -}}
+{{- if and .Values.redis.enabled (not .Values.redis.external.url) }}true{{ end -}}
+{{- end }}
 {{- define "headgate.redisEnv" -}}
 {{- $redis := .Values.redis -}}
 {{- $stem := printf "%s-redis" (include "headgate.fullname" .) -}}
 {{- $url := $redis.external.url -}}
 {{- $secret := $redis.external.existingSecret -}}
 {{- $key := $redis.external.existingSecretKey -}}
-{{- if $redis.enabled -}}
-{{- if $url }}{{ fail "give one of redis.enabled and redis.external.url" }}{{ end -}}
+{{- if include "headgate.ownRedis" . -}}
 {{- $url = printf "redis://%s:6379/0" $stem -}}
 {{- $secret = default $stem $redis.existingSecret -}}
 {{- $key = "password" -}}

@@ -5,7 +5,7 @@ A reservation is a spend that may be given back in part, once. So whatever dies 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from router.request import BudgetState
 from router.snapshot import Tenant
@@ -23,6 +23,15 @@ class Hold:
     states: tuple[BudgetState, ...] = ()
 
 
+class Expected(NamedTuple):
+    """What a request will probably cost, and what it would on the mean of the pools that could take it: routers that share a
+    budget agree on the latter, whatever they choose.
+    """
+
+    usd: float
+    typical_usd: float
+
+
 class Money(Protocol):
     """Budgets of tenants."""
 
@@ -35,6 +44,10 @@ class Money(Protocol):
 
     def settle(self, tenant: Tenant, hold: Hold, actual_usd: float) -> None:
         """Gives back what was not needed. Returns at once; it is carried out soon, and once. More than held is not charged."""
+        ...
+
+    def unavailable(self, tenant: Tenant) -> str:
+        """Why nothing could be set aside now, whatever the amount; "" where that is not so. Without I/O."""
         ...
 
     def states(self, tenant: Tenant) -> tuple[BudgetState, ...]:

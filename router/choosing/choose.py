@@ -1,145 +1,208 @@
-"""Which pool serves a request: the one asked for by name or, for "auto", the cheapest of the tier that the rule asks for.
+"""Which pool serves a request: the one asked for by name or, for "auto", the one that the tenant's policy ranks first.
 
-Pure. A caller who names a pool or a model never gets another one; "auto" goes to a stronger tier where the needed one can't
-serve, to a weaker one as the last resort, and the reason says so.
+Pure. Every pool that may serve it gets an option (what its answer is probably worth, and what it will cost at the replica that
+holds the most of the prompt), a strategy gives each option a utility, and the reason says both. The rest of the ranking is what
+is gone through when the first can't take the request.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import NamedTuple
 
+from router.choosing.beliefs import Belief
+from router.choosing.eligible import AUTO, eligible
 from router.choosing.features import Features
-from router.choosing.pricing import Estimate, estimate
-from router.choosing.rule import STRENGTH, AutoRule, needed_tier
-from router.errors import Forbidden, HeadgateError, InvalidRequest, NoReplica, NotFound
+from router.choosing.latency import Timing, least_waiting, miss
+from router.choosing.pricing import Estimate, bound_usd, estimate, prompt_bound_tokens, used
+from router.choosing.reasons import named_reason, reason
+from router.choosing.rule import STRENGTH
+from router.choosing.strategies import STRATEGIES, Option, Strategy
+from router.choosing.terms import OWN_TERMS, Terms
+from router.errors import NoReplica
 from router.request import Request
-from router.snapshot import Fleet, Pool, Tenant, Tier
+from router.snapshot import Fleet, Pool, Tenant
 
-__all__ = ["AUTO", "AutoRule", "PoolChoice", "choose"]
-
-AUTO = "auto"
-_COLD: Mapping[str, float] = MappingProxyType({})
+__all__ = ["AUTO", "Asked", "Chooser", "PoolChoice", "Seen"]
 
 
 @dataclass(frozen=True, slots=True)
-class PoolChoice:
-    """A pool the request could go to, why, and what it will probably use and cost there. `ready`: has a ready replica."""
+class Asked:
+    """The request, what was found in its prompt, and who asks."""
 
-    pool: Pool
-    reason: str
-    estimate: Estimate
-    ready: bool = True
+    request: Request
+    features: Features
+    tenant: Tenant
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The fleet, the part of the prompt (0 to 1) that each pool's replica probably holds, and how long pools take."""
+
+    fleet: Fleet
+    ready: bytes
+    cached_share: Mapping[str, float] = field(default_factory=dict)
+    timings: Mapping[str, Timing] = field(default_factory=dict)
+
+
+class Ranking(NamedTuple):
+    """All that was weighed. A tuple, as its parts are: they are made for every request, and frozen dataclasses take three times
+    as long to make.
+
+    belief        None where the caller chose; its entries are for `asked_about`
+    options       with their utilities, best first
+    """
+
+    asked: Asked
+    terms: Terms
+    belief: Belief | None
+    asked_about: Sequence[Option]
+    strategy: Strategy
+    options: tuple[tuple[Option, float], ...]
+
+
+class PoolChoice(NamedTuple):
+    """A pool the request could go to: its place in the ranking. What is seldom asked for is worked out when it is.
+
+    utility     what the choices are ranked by; 0 where the caller chose
+    exploring   ranked first to learn about it
+    """
+
+    option: Option
+    utility: float
+    place: int
+    ranking: Ranking
+    exploring: bool = False
+
+    @property
+    def pool(self) -> Pool:
+        return self.option.pool
+
+    @property
+    def ready(self) -> bool:
+        """Has a ready replica."""
+        return self.option.ready
+
+    @property
+    def estimate(self) -> Estimate:
+        return self.option.estimate
 
     @property
     def cost_usd(self) -> float:
-        return self.estimate.cost_usd
+        return self.option.estimate.cost_usd
+
+    @property
+    def quality(self) -> float | None:
+        """Predicted; None where nothing was."""
+        belief = self.ranking.belief
+        return self.option.quality if belief is not None and belief.need is None else None
+
+    @property
+    def bound_usd(self) -> float:
+        """It can't cost more there."""
+        request = self.ranking.asked.request
+        return bound_usd(self.pool, prompt_bound_tokens(request.prompt), request.sampling.max_tokens, request.n)
+
+    @property
+    def reason(self) -> str:
+        options, terms, belief = self.ranking.options, self.ranking.terms, self.ranking.belief
+        if belief is None:
+            return named_reason(options, self.place)
+        why = reason(belief, options, terms, self.place)
+        return f"tried to learn about it; {why}" if self.exploring else why
 
 
-def choose(
-    request: Request,
-    features: Features,
-    fleet: Fleet,
-    tenant: Tenant,
-    auto: AutoRule,
-    cached_share: Mapping[str, float] = _COLD,
-) -> tuple[PoolChoice, ...]:
-    """Pools in the order to try them; at least one. Those without a ready replica are last, not left out.
+class Chooser:
+    """`believe` says how good each of some pools would be for a prompt; `own` are strategies of the router's settings."""
 
-    `cached_share`: by pool name, the part of the prompt, 0 to 1, that its best replica probably holds; it lowers the price.
-    Raises NotFound (no such name), Forbidden (not for this tenant), InvalidRequest (no such pool can do what is asked),
-    NoReplica (no pool is known yet).
-    """
-    need: Tier | None = None
-    if request.model == AUTO:
-        pools = _fitting(_able(_open_to(tenant, fleet), features), features)
-        need, found = needed_tier(features, auto)
-    else:
-        pools = _able(_named(request.model, fleet, tenant), features)
-        found = "asked for by name"
+    def __init__(
+        self, believe: Callable[[Features, Sequence[Pool]], Belief], own: Mapping[str, Strategy] = MappingProxyType({})
+    ) -> None:
+        self._believe = believe
+        self._strategies = {name: cls() for name, cls in STRATEGIES.items()}
+        self._own = own
+
+    def choose(self, asked: Asked, seen: Seen, terms: Terms) -> tuple[PoolChoice, ...]:
+        """Pools in the order to try them; at least one. Those without a ready replica are last, not left out.
+
+        Raises what `eligible` does, and NoReplica where the policy's pool is not among them.
+        """
+        pools = eligible(asked.request.model, asked.features, seen.fleet, asked.tenant)
+        if asked.request.model != AUTO:
+            return _by_price(asked, seen, pools)
+        belief = self._believe(asked.features, pools)
+        options = [
+            _option(asked, seen, pool, quality, uncertainty, tokens)
+            for pool, quality, uncertainty, tokens in zip(
+                pools, belief.quality, belief.uncertainty, belief.output_tokens, strict=True
+            )
+        ]
+        strategy = self._strategy(terms)
+        utilities = strategy.utilities(options, terms)
+        ranked = [
+            (not option.ready, -utility, STRENGTH[option.pool.tier], option.pool.name, option)
+            for option, utility in zip(options, utilities, strict=True)
+            if utility is not None
+        ]
+        if not ranked:
+            raise NoReplica(f"policy {terms.policy.name} wants {terms.policy.pool or 'a pool'}, which can't serve this request")
+        # Of equals the weaker tier: it will do. Names differ, so what comes after them is never compared.
+        ranked.sort()
+        _canary_first(ranked, terms)
+        return _choices(
+            Ranking(asked, terms, belief, options, strategy, tuple((option, -cost) for _, cost, _, _, option in ranked))
+        )
+
+    def _strategy(self, terms: Terms) -> Strategy:
+        policy = terms.policy
+        if policy.strategy != "custom":
+            return self._strategies[policy.strategy]
+        if (own := self._own.get(policy.custom)) is None:
+            raise NoReplica(f"policy {policy.name} wants the chooser {policy.custom!r}, which this router has not")
+        return own
+
+
+def _option(asked: Asked, seen: Seen, pool: Pool, quality: float, uncertainty: float, expected_tokens: float) -> Option:
+    guess = estimate(pool, asked.features, asked.request.n, seen.cached_share.get(pool.name, 0.0), expected_tokens)
+    ttft_s = late = 0.0
+    if (pool.ttft_ms or pool.tpot_ms) and (timing := seen.timings.get(pool.name)) is not None:
+        ttft_s = timing.ttft_s(guess.prompt_tokens - guess.cached_tokens, least_waiting(pool, seen.fleet))
+        late = miss(pool, timing, ttft_s)
+    takes = None
+    if pool.footprint is not None:
+        takes = used(pool, guess.prompt_tokens - guess.cached_tokens, guess.cached_tokens, guess.output_tokens)
     # Bytes are searched three times as fast as a short array is reduced.
-    ready = fleet.ready.tobytes()
-    ranked = []
-    for pool in pools:
-        down = ready.find(1, pool.start, pool.stop) < 0
-        distance = 0 if need is None else _distance(pool.tier, need)
-        cost = estimate(pool, features, request.n, cached_share.get(pool.name, 0.0))
-        ranked.append((down, distance, cost.cost_usd, pool.name, pool, cost))
-    # Names differ, so what comes after them is never compared.
-    ranked.sort()
-    alike = sum(1 for down, distance, *_ in ranked if not down and not distance)
-    return tuple(
-        PoolChoice(pool, found + _why_here(place, alike, pool, need, down), cost, not down)
-        for place, (down, _, _, _, pool, cost) in enumerate(ranked)
-    )
+    ready = seen.ready.find(1, pool.start, pool.stop) >= 0
+    return Option(pool, guess, quality, uncertainty, ttft_s, late, takes, ready)
 
 
-def _open_to(tenant: Tenant, fleet: Fleet) -> list[Pool]:
-    """Pools that "auto" may use. Embedding pools may be unable to generate, and prefill pools work for others: they are taken
-    only where there is nothing else.
-    """
-    if not fleet.pools:
-        raise NoReplica("no pool is known yet", retry_after_s=1.0)
-    allowed = [pool for pool in fleet.pools if tenant.may_use(pool.name)]
-    if not allowed:
-        raise Forbidden("this key may use no pool", param="model")
-    return [pool for pool in allowed if not pool.embeddings and pool.role != "prefill"] or allowed
+def _canary_first(ranked: list[tuple[bool, float, int, str, Option]], terms: Terms) -> None:
+    """Moves the canary pool that this request is drawn for to the front, where it can serve."""
+    share = 0.0
+    for canary in terms.policy.canaries:
+        share += canary.percent / 100
+        if terms.draw < share:
+            at = next((at for at, (down, _, _, name, _) in enumerate(ranked) if name == canary.pool and not down), None)
+            if at is not None:
+                ranked.insert(0, ranked.pop(at))
+            return
 
 
-def _named(model: str, fleet: Fleet, tenant: Tenant) -> list[Pool]:
-    """The pool of that name, else every pool that serves a model of that name."""
-    pools = [pool for pool in fleet.pools if pool.name == model] or [pool for pool in fleet.pools if model in pool.models]
-    allowed = [pool for pool in pools if tenant.may_use(pool.name)]
-    if not allowed:
-        raise Forbidden(f"this key may not use {model!r}", param="model") if pools else _unknown(model, fleet, tenant)
-    return allowed
+def _by_price(asked: Asked, seen: Seen, pools: Sequence[Pool]) -> tuple[PoolChoice, ...]:
+    """The pools that serve the name asked for, cheapest first."""
+    options = [_option(asked, seen, pool, 0.0, 0.0, 0.0) for pool in pools]
+    options.sort(key=lambda option: (not option.ready, option.estimate.cost_usd, option.pool.name))
+    return _choices(Ranking(asked, OWN_TERMS, None, options, _PRICE, tuple((option, 0.0) for option in options)))
 
 
-def _unknown(model: str, fleet: Fleet, tenant: Tenant) -> HeadgateError:
-    """Names only what the tenant may use."""
-    known = {AUTO: None}
-    for pool in fleet.pools:
-        if tenant.may_use(pool.name):
-            known.update(dict.fromkeys((pool.name, *pool.models)))
-    close = get_close_matches(model[:100], known, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return NotFound(f"{model[:100]!r} is not a model or pool here; {hint}known: {', '.join(known)}", param="model")
+def _choices(ranking: Ranking) -> tuple[PoolChoice, ...]:
+    return tuple(PoolChoice(option, utility, place, ranking) for place, (option, utility) in enumerate(ranking.options))
 
 
-def _able(pools: Sequence[Pool], features: Features) -> list[Pool]:
-    # What no replica ever reported may be: a pool that was never started is asked, and then says it itself.
-    able = [pool for pool in pools if pool.parses_tool_calls or not features.tools or not pool.known]
-    if not able:
-        names = ", ".join(pool.name for pool in pools)
-        raise InvalidRequest(f"no replica of {names} parses tool calls", param="tools")
-    return able
+def tried_first(choices: tuple[PoolChoice, ...], pool: str) -> tuple[PoolChoice, ...]:
+    """The same choices with this pool in front, to learn about it."""
+    first = next(choice for choice in choices if choice.pool.name == pool)
+    return (first._replace(exploring=True), *(choice for choice in choices if choice is not first))
 
 
-def _fitting(pools: Sequence[Pool], features: Features) -> list[Pool]:
-    """Pools whose context takes the prompt and an answer; where none does, those with the longest: the estimate may be off."""
-    tokens = features.prompt_tokens + features.output_tokens
-    fitting = [pool for pool in pools if not pool.max_context_tokens or tokens <= pool.max_context_tokens]
-    if fitting:
-        return fitting
-    longest = max(pool.max_context_tokens for pool in pools)
-    return [pool for pool in pools if pool.max_context_tokens == longest]
-
-
-def _distance(tier: Tier, need: Tier) -> int:
-    """0 for the needed tier, then the stronger ones, nearest first, then the weaker ones, nearest first."""
-    above = STRENGTH[tier] - STRENGTH[need]
-    return above if above >= 0 else len(STRENGTH) - above
-
-
-def _why_here(place: int, alike: int, pool: Pool, need: Tier | None, down: bool) -> str:
-    """Why a pool has its place. `alike`: how many ready pools serve the need equally well."""
-    if need is not None and pool.tier != need:
-        kind = "stronger" if STRENGTH[pool.tier] > STRENGTH[need] else "weaker"
-        if place:
-            return f"; {pool.tier} ({kind}) should no better one take it"
-        return f"; no {need} pool can take it now, so {pool.tier} ({kind})"
-    if down:
-        return "; no replica is ready"
-    if alike > 1:
-        return f"; cheapest of {alike}" if place == 0 else f"; number {place + 1} of {alike} by price"
-    return ""
+_PRICE = STRATEGIES["balanced"]()

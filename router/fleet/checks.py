@@ -5,12 +5,14 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from math import isfinite
 
-from router.fleet.specs import PolicySpec, PoolSpec, TenantSpec, Topology, TopologyRefused
+from router.fleet.specs import CascadeSpec, HostingSpec, PolicySpec, PoolSpec, TenantSpec, Topology, TopologyRefused
 
 RESERVED = "auto"
 SHA256_BYTES = 32
 MOST_REPLICAS = 100_000
 MOST_TOLD = 20  # faults in one text
+MOST_FIGURE = 1e9  # of hosting; so that what is worked out of it stays a number
+MOST_SAMPLES = 16  # of a cascade's pool
 _LABEL = "[A-Za-z0-9_-]{1,63}"
 _ADDRESS = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+(?:%\w+)?\]):(?P<port>[0-9]{{1,5}})", re.ASCII)
 
@@ -25,6 +27,7 @@ def check(topology: Topology) -> None:
         *_pool_faults(pools),
         *_replica_faults(pools),
         *_tenant_faults(topology.tenants),
+        *_parent_faults(topology.tenants),
         *_policy_faults(topology.policies),
     ]
     if faults:
@@ -73,6 +76,15 @@ def _pool_faults(pools: Sequence[PoolSpec]) -> Iterator[str]:
             price = getattr(pool.prices, field)
             if not (isfinite(price) and price >= 0):
                 yield f"pools[{p}].prices.{field}: {price} is not a price; give USD per million tokens, 0 or more"
+        if pool.hosting is not None:
+            yield from _hosting_faults(f"pools[{p}].hosting", pool.hosting)
+
+
+def _hosting_faults(path: str, hosting: HostingSpec) -> Iterator[str]:
+    for field, value in asdict(hosting).items():
+        least = 1 if field == "pue" else 0
+        if not least <= value <= MOST_FIGURE:
+            yield f"{path}.{field}: {value} can't be; give a number from {least} to {MOST_FIGURE:g}"
 
 
 def _replica_faults(pools: Sequence[PoolSpec]) -> Iterator[str]:
@@ -95,8 +107,28 @@ def _tenant_faults(tenants: Sequence[TenantSpec]) -> Iterator[str]:
 
         if not (isfinite(tenant.weight) and tenant.weight > 0):
             yield f"tenants[{t}].weight: {tenant.weight} is not a share; give a number above 0"
-        if tenant.budget is not None and not (isfinite(tenant.budget.usd) and tenant.budget.usd >= 0):
-            yield f"tenants[{t}].budget.usd: {tenant.budget.usd} is not an amount; give USD, 0 or more"
+        if (budget := tenant.budget) is not None:
+            if not (isfinite(budget.usd) and budget.usd >= 0):
+                yield f"tenants[{t}].budget.usd: {budget.usd} is not an amount; give USD, 0 or more"
+            if budget.hard and not budget.window:
+                yield f"tenants[{t}].budget.window: a hard budget needs a window"
+
+
+def _parent_faults(tenants: Sequence[TenantSpec]) -> Iterator[str]:
+    """One for each circle: a budget that is above itself can't be held. Linear in the number of tenants."""
+    parents = {tenant.name: tenant.parent for tenant in tenants if tenant.parent}
+    index = {tenant.name: t for t, tenant in reversed(list(enumerate(tenants)))}
+    done: set[str] = set()
+    for start in parents:
+        way: dict[str, None] = {}
+        name = start
+        while name in parents and name not in done and name not in way:
+            way[name] = None
+            name = parents[name]
+        if name in way:
+            circle = list(way)[list(way).index(name) :]
+            yield f"tenants[{index[name]}].parent: {' → '.join(map(repr, [*circle[:MOST_TOLD], name]))} is a circle"
+        done.update(way)
 
 
 def _policy_faults(policies: Sequence[PolicySpec]) -> Iterator[str]:
@@ -105,16 +137,27 @@ def _policy_faults(policies: Sequence[PolicySpec]) -> Iterator[str]:
         for weight, value in asdict(policy.weights).items():
             if not (isfinite(value) and value >= 0):
                 yield f"policies[{p}].weights.{weight}: {value} is not a weight; give a number, 0 or more"
-        shares = {"quality_floor": policy.quality_floor}
+        yield from _not_a_share(f"policies[{p}].quality_floor", policy.quality_floor or 0.0)
+        yield from _not_a_share(f"policies[{p}].explore_share", policy.explore_share)
         if policy.cascade is not None:
-            shares["cascade.min_confidence"] = policy.cascade.min_confidence
-            if not (isfinite(limit := policy.cascade.max_cost_usd or 0.0) and limit >= 0):
-                yield f"policies[{p}].cascade.max_cost_usd: {limit} is not an amount; give USD, 0 or more"
-        for share, given in shares.items():
-            if given is not None and not 0 <= given <= 1:
-                yield f"policies[{p}].{share}: {given} is not between 0 and 1"
+            yield from _cascade_faults(f"policies[{p}].cascade", policy.cascade)
+        if (policy.strategy == "custom") != bool(policy.custom):
+            yield f"policies[{p}].custom: strategy custom needs the name of a chooser, and only it has one"
         if sum(canary.percent for canary in policy.canaries) > 100:
             yield f"policies[{p}].canaries: more than 100 percent together"
+
+
+def _cascade_faults(path: str, cascade: CascadeSpec) -> Iterator[str]:
+    yield from _not_a_share(f"{path}.min_confidence", cascade.min_confidence)
+    if not (isfinite(limit := cascade.max_cost_usd or 0.0) and limit >= 0):
+        yield f"{path}.max_cost_usd: {limit} is not an amount; give USD, 0 or more"
+    if not 1 <= cascade.samples <= MOST_SAMPLES:
+        yield f"{path}.samples: {cascade.samples} is not between 1 and {MOST_SAMPLES}"
+
+
+def _not_a_share(path: str, given: float) -> Iterator[str]:
+    if not 0 <= given <= 1:
+        yield f"{path}: {given} is not between 0 and 1"
 
 
 def _named_twice(names: Iterable[tuple[str, str]]) -> Iterator[str]:

@@ -1,13 +1,16 @@
 """What the store holds of one replica, and what follows from its reports. No clock, no I/O."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
+from types import MappingProxyType
 from typing import Literal
 
 from router.fleet.breaker import CircuitState
+from router.fleet.hosting import footprint_of, prices_of
 from router.fleet.revisions import RevisionCount
 from router.fleet.specs import Phase, PoolSpec, ReplicaSpec, Report
+from router.fleet.throughput import ASSUMED_TOKENS_PER_S, Meter
 from router.snapshot import Pool
 
 # Far above what an engine holds, and far enough below 2**31 that sums of a few such figures fit an int32.
@@ -31,6 +34,7 @@ class Replica:
 
     usable   reachable, READY, staying, and serving what its pool serves; kept by `judge`
     count    what is counted of its revision, shared with the revision's other replicas
+    meter    what it has been seen to do
     """
 
     spec: ReplicaSpec
@@ -41,6 +45,7 @@ class Replica:
     reachable: bool = False
     usable: bool = False
     told_models: tuple[str, ...] | None = None
+    meter: Meter = field(default_factory=Meter)
 
     @property
     def fits(self) -> bool:
@@ -116,38 +121,54 @@ def same_abilities(before: Report, now: Report) -> bool:
     )
 
 
-def describe_pools(specs: Sequence[PoolSpec], replicas: Sequence[Replica], before: Sequence[Pool] = ()) -> tuple[Pool, ...]:
-    """`replicas` in row order: those of the first pool, then those of the second, … `before`: the pools as last described."""
+def describe_pools(
+    specs: Sequence[PoolSpec],
+    replicas: Sequence[Replica],
+    before: Sequence[Pool] = (),
+    tokens_per_s: Mapping[str, float] = MappingProxyType({}),
+) -> tuple[Pool, ...]:
+    """`replicas` in row order: those of the first pool, then those of the second, … `before`: the pools as last described.
+    `tokens_per_s`: by pool, the work of one replica that prices follow from where none are given.
+    """
     stops = tuple(accumulate(len(spec.replicas) for spec in specs))
-    starts = (0, *stops)
     known = {(pool.name, pool.models[0]): pool for pool in before}
-    return tuple(
-        describe_pool(spec, start, replicas[start:stop], known.get((spec.name, spec.models[0])))
-        for spec, start, stop in zip(specs, starts, stops, strict=False)
+    described = []
+    for spec, stop in zip(specs, stops, strict=True):
+        given = _as_given(spec, stop, tokens_per_s.get(spec.name, ASSUMED_TOKENS_PER_S))
+        described.append(describe_pool(given, replicas[given.rows], known.get((spec.name, spec.models[0]))))
+    return tuple(described)
+
+
+def _as_given(spec: PoolSpec, stop: int, tokens_per_s: float) -> Pool:
+    """The pool as far as its specification says, with replicas up to row `stop`."""
+    return Pool(
+        spec.name,
+        spec.tier,
+        spec.models,
+        prices_of(spec, tokens_per_s),
+        stop - len(spec.replicas),
+        stop,
+        role=spec.role,
+        cold_start_wait_s=spec.cold_start_wait_s,
+        footprint=footprint_of(spec.hosting, tokens_per_s),
+        ttft_ms=spec.ttft_ms,
+        tpot_ms=spec.tpot_ms,
     )
 
 
-def describe_pool(spec: PoolSpec, start: int, replicas: Sequence[Replica], before: Pool | None = None) -> Pool:
+def describe_pool(given: Pool, replicas: Sequence[Replica], before: Pool | None = None) -> Pool:
     """The pool as decisions see it: an ability counts only where every replica has it, being simulated where any is.
 
     Usable replicas decide; while there are none, those that ever reported, and those of `before`, so that the last known answer
     stays: also of a pool that is scaled to zero.
     """
-    stop = start + len(replicas)
     reports = [r.report for r in replicas if r.usable and r.report] or [r.report for r in replicas if r.report]
-    role, wait_s = spec.role, spec.cold_start_wait_s
     if not reports:
-        empty = Pool(spec.name, spec.tier, spec.models, spec.prices, start, stop, role=role, cold_start_wait_s=wait_s)
         told = {name: getattr(before, name) for name in _REPORTED} if before is not None else {"known": False}
-        return replace(empty, **told)
+        return replace(given, **told)
     contexts = [report.max_context_tokens for report in reports if report.max_context_tokens > 0]
-    return Pool(
-        spec.name,
-        spec.tier,
-        spec.models,
-        spec.prices,
-        start,
-        stop,
+    return replace(
+        given,
         engine=", ".join(sorted({report.engine for report in reports})),
         simulated=any(report.simulated for report in reports),
         embeddings=all(report.embeddings for report in reports),
@@ -155,6 +176,4 @@ def describe_pool(spec: PoolSpec, start: int, replicas: Sequence[Replica], befor
         reports_token_ids=all(report.reports_token_ids for report in reports),
         parses_tool_calls=all(report.parses_tool_calls for report in reports),
         kv_block_tokens=max(report.kv_block_tokens for report in reports),
-        role=role,
-        cold_start_wait_s=wait_s,
     )

@@ -106,8 +106,8 @@ class PolicyWeights:
     """How much each term of the choice counts (choosing/objective.py says in which unit)."""
 
     quality: float = 1.0
-    cost: float = 1.0
-    latency: float = 1.0
+    cost: float = 0.2
+    latency: float = 0.2
     energy: float = 0.0
     carbon: float = 0.0
     water: float = 0.0

@@ -5,7 +5,7 @@ Hands out frozen views. No method waits or does I/O: `topology.py` and `stats.py
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import inf
 from random import Random
 
@@ -14,18 +14,11 @@ from router.errors import ReplicaLost
 from router.fleet.breaker import BreakerRule
 from router.fleet.checks import check, dangling
 from router.fleet.circuits import Circuits
-from router.fleet.columns import Rows
-from router.fleet.replica import (
-    Replica,
-    ReplicaStatus,
-    believed_requests,
-    believed_share,
-    cache_is_void,
-    describe_pools,
-    same_abilities,
-)
+from router.fleet.replica import ReplicaStatus, cache_is_void, describe_pools, same_abilities
 from router.fleet.revisions import RevisionCount, RevisionCounts
+from router.fleet.roster import Roster
 from router.fleet.specs import PolicySpec, PoolSpec, Report, TenantSpec, Topology
+from router.fleet.throughput import Throughputs
 from router.snapshot import Fleet, Pool
 
 log = logging.getLogger(__name__)
@@ -39,7 +32,6 @@ AGE_STEP_S = 0.05
 class FleetStore:
     """`clock` gives monotonic seconds.
 
-    misfits          counts replicas that were found to serve another model than their pool
     source_version   of the topology in use, as its source calls it; the view's own version only grows
     """
 
@@ -53,17 +45,14 @@ class FleetStore:
         self._topology = Topology(())
         self._dangling: frozenset[str] = frozenset()
         self._revisions = RevisionCounts()
-        self._replicas: dict[str, Replica] = {}  # in row order
-        self._ids: tuple[str, ...] = ()
-        self._rows = Rows(0)
-        self._departed: dict[str, int] = {}  # in flight on replicas that left the topology
+        self._roster = Roster()
+        self._throughputs = Throughputs()
         self._pools: tuple[Pool, ...] = ()
         self._pools_changed = True
         self._view: Fleet | None = None
         self._view_until_s = -inf
         self._subscribers: list[Callable[[Endpoints], None]] = []
         self._on_incarnation: list[Callable[[str], None]] = []
-        self.misfits = 0
         self.source_version = 0
 
     # What the router knows
@@ -88,6 +77,16 @@ class FleetStore:
         """The pools as the topology has them, in the order of the view's."""
         return self._topology.pools
 
+    @property
+    def misfits(self) -> int:
+        """How many replicas were found to serve another model than their pool."""
+        return self._roster.misfits
+
+    @property
+    def tokens_per_s(self) -> Mapping[str, float]:
+        """By pool: the work of one replica, in output tokens a second, that its price and footprint follow from."""
+        return self._throughputs.shown
+
     def revisions(self, pool: PoolSpec) -> dict[str, RevisionCount]:
         """What was counted of each revision that the pool has replicas of."""
         return self._revisions.in_use(pool)
@@ -95,11 +94,11 @@ class FleetStore:
     @property
     def endpoints(self) -> Endpoints:
         """(replica id, address) of every replica in the topology."""
-        return frozenset((replica.spec.id, replica.spec.address) for replica in self._replicas.values())
+        return frozenset((replica.spec.id, replica.spec.address) for replica in self._roster.replicas.values())
 
     def address(self, replica_id: str) -> str:
         """Raises ReplicaLost when the replica has left the topology."""
-        replica = self._replicas.get(replica_id)
+        replica = self._roster.replicas.get(replica_id)
         if replica is None:
             raise ReplicaLost(f"replica {replica_id} has left the fleet", at_fault=False)
         return replica.spec.address
@@ -107,9 +106,9 @@ class FleetStore:
     def replicas(self) -> Iterator[ReplicaStatus]:
         """Every replica in full, for metrics and people; decisions use `view`."""
         now_s = self._clock()
-        for replica_id, replica in self._replicas.items():
+        for replica_id, replica in self._roster.replicas.items():
             circuit = self._circuits.of(replica_id).state(now_s)
-            yield ReplicaStatus.of(replica, circuit, int(self._rows.in_flight[replica.row]))
+            yield ReplicaStatus.of(replica, circuit, int(self._roster.rows.in_flight[replica.row]))
 
     # Who wants to know
 
@@ -142,7 +141,8 @@ class FleetStore:
         self._topology = topology
         self._revisions.keep(topology.pools)
         self._version = max(version, self._version + 1)
-        self._place()
+        self._roster.place(topology.pools, self._revisions.of)
+        self._throughputs.keep(topology.pools)
         for replica_id, _ in before - self.endpoints:
             self._circuits.drop(replica_id)
             self._forget_cache(replica_id)
@@ -158,62 +158,31 @@ class FleetStore:
                 log.warning("topology: %s", text)
         self._dangling = frozenset(now)
 
-    def _place(self) -> None:
-        """Gives every replica of the topology its row, carrying over what stays true."""
-        old_replicas, old_rows = self._replicas, self._rows
-        self._departed |= {i: n for i, r in old_replicas.items() if (n := int(old_rows.in_flight[r.row]))}
-        placed = [(pool, spec) for pool in self._topology.pools for spec in pool.replicas]
-        self._replicas, self._rows = {}, Rows(len(placed))
-        for row, (pool, spec) in enumerate(placed):
-            replica = self._replicas[spec.id] = Replica(spec, pool, row, self._revisions.of(pool.name, spec.revision))
-            self._rows.in_flight[row] = self._departed.pop(spec.id, 0)
-            old = old_replicas.get(spec.id)
-            if old is not None and old.pool.models[0] == pool.models[0]:
-                replica.told_models = old.told_models
-            if old is not None and old.spec.address == spec.address and old.report is not None:
-                replica.reachable = old.reachable
-                self._note(replica, old.report, float(old_rows.reported_s[old.row]))
-        self._ids = tuple(self._replicas)
-
     # How they are
 
     def apply_report(self, replica_id: str, report: Report) -> None:
         """Takes what a worker says of itself; figures that can't be are brought into range. Unknown replicas are ignored."""
-        replica = self._replicas.get(replica_id)
+        replica = self._roster.replicas.get(replica_id)
         if replica is None:
             return
-        before, was_usable = replica.report, replica.usable
+        before, was_usable, now_s = replica.report, replica.usable, self._clock()
         replica.reachable = True
         replica.count.heard(before, report)
-        self._note(replica, report, self._clock())
+        self._throughputs.heard(replica.pool, replica.meter, report, now_s)
+        self._roster.note(replica, report, now_s)
         self._changed(pools=before is None or was_usable != replica.usable or not same_abilities(before, report))
         if before is not None and cache_is_void(before, report):
             self._forget_cache(replica_id)
             if before.incarnation != report.incarnation:
-                self._circuits.renewed(replica_id, self._clock())
+                self._circuits.renewed(replica_id, now_s)
 
     def lost(self, replica_id: str) -> None:
         """Its watch stream broke: not ready until it reports again."""
-        replica = self._replicas.get(replica_id)
+        replica = self._roster.replicas.get(replica_id)
         if replica is not None and replica.reachable:
             replica.reachable = False
-            self._rows.usable[replica.row] = replica.judge()
+            self._roster.rows.usable[replica.row] = replica.judge()
             self._changed(pools=True)
-
-    def _note(self, replica: Replica, report: Report, reported_s: float) -> None:
-        replica.report = report
-        row, rows = replica.row, self._rows
-        rows.running[row] = believed_requests(report.running)
-        rows.waiting[row] = believed_requests(report.waiting)
-        rows.max_running[row] = believed_requests(report.max_running)
-        rows.kv_used[row] = believed_share(report.kv_used)
-        rows.reported_s[row] = reported_s
-        rows.usable[row] = replica.judge()
-        if report.phase == "ready" and not replica.fits and replica.told_models != report.models:
-            replica.told_models = report.models
-            self.misfits += 1
-            wanted = replica.pool.models[0]
-            log.warning("replica %s serves %s, pool %s wants %s", replica.spec.id, report.models, replica.pool.name, wanted)
 
     # What this router does with them
 
@@ -229,7 +198,7 @@ class FleetStore:
 
     def failed(self, replica_id: str) -> None:
         """A request failed by the replica's fault."""
-        if (replica := self._replicas.get(replica_id)) is not None:
+        if (replica := self._roster.replicas.get(replica_id)) is not None:
             replica.count.errors += 1
             self._circuits.failed(replica_id, self._clock())
             self._changed()
@@ -241,22 +210,9 @@ class FleetStore:
 
     def _count(self, replica_id: str, change: int) -> int:
         """Requests in flight there, after the change."""
-        replica = self._replicas.get(replica_id)
-        before = self._departed.get(replica_id, 0) if replica is None else int(self._rows.in_flight[replica.row])
-        count = before + change
-        if count < 0:
-            log.error("replica %s: more requests released than sent", replica_id)
-            return 0
-        if replica is not None:
-            if change > 0:
-                replica.count.requests += 1
-            self._rows.in_flight[replica.row] = count
+        if replica_id in self._roster.replicas:
             self._changed()
-        elif count:
-            self._departed[replica_id] = count
-        else:
-            self._departed.pop(replica_id, None)
-        return count
+        return self._roster.count(replica_id, change)
 
     # How it is shown
 
@@ -269,21 +225,22 @@ class FleetStore:
             callback(replica_id)
 
     def _look(self, now_s: float) -> Fleet:
-        rows = self._rows
+        rows, figures = self._roster.rows, self._throughputs
+        self._pools_changed |= figures.show(self.pools, now_s)
         if self._pools_changed:
-            self._pools = describe_pools(self._topology.pools, tuple(self._replicas.values()), self._pools)
+            self._pools = describe_pools(self.pools, tuple(self._roster.replicas.values()), self._pools, figures.shown)
             self._pools_changed = False
         age_s = now_s - rows.reported_s.frozen()
         ready = rows.usable.frozen() & (age_s <= self._stale_after_s)
         self._view_until_s = now_s + AGE_STEP_S
         for replica_id, until_s in self._circuits.blocked(now_s):
-            ready[self._replicas[replica_id].row] = False
+            ready[self._roster.replicas[replica_id].row] = False
             self._view_until_s = min(self._view_until_s, until_s)
         age_s.flags.writeable = ready.flags.writeable = False
         return Fleet(
             version=self._version,
             pools=self._pools,
-            replica_ids=self._ids,
+            replica_ids=self._roster.ids,
             ready=ready,
             in_flight=rows.in_flight.frozen(),
             running=rows.running.frozen(),

@@ -5,6 +5,7 @@ pools:
     tier: small                     # small, large or moe
     models: [smollm2]               # names that callers may use; the first is what workers are told
     prices: {input_usd_per_mtok: 0.1, cached_input_usd_per_mtok: 0.01, output_usd_per_mtok: 0.4}
+    hosting: {usd_per_hour: 4, power_w: 900, pue: 1.2}   # without prices they follow from it (docs/prices.md)
     ttft_ms: 500                    # objectives; what is left out has none
     cold_start_wait_s: 60           # how long a request may wait while no replica is ready
     replicas:
@@ -15,46 +16,15 @@ policies:                           # fields as in topology.proto
   - {name: thrifty, strategy: qualityFloor, quality_floor: 0.7}
 """
 
-import re
 from typing import Annotated, Any
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from router.fleet.specs import (
-    BudgetSpec,
-    CanarySpec,
-    CascadeSpec,
-    ChunkSearchSpec,
-    PolicySpec,
-    PolicyWeights,
-    PoolSpec,
-    ReplicaSpec,
-    Strategy,
-    TenantSpec,
-    Topology,
-    TopologyRefused,
-    Window,
-)
+from router.fleet.file_fields import Count, Dollars, Figure, Name, Sha256, Strict
+from router.fleet.policy_file import PolicyEntry
+from router.fleet.specs import BudgetSpec, HostingSpec, PoolSpec, ReplicaSpec, TenantSpec, Topology, TopologyRefused, Window
 from router.snapshot import Prices, Role, Tier
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-def _digest(text: str) -> str:
-    if not re.fullmatch("[0-9a-fA-F]{64}", text):
-        raise ValueError("a key's SHA-256 is 64 hex digits")
-    return text
-
-
-Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Sha256 = Annotated[str, AfterValidator(_digest)]
-Name = Annotated[str, Field(min_length=1)]
-Count = Annotated[int, Field(ge=0, lt=2**32)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class PricesEntry(Strict):
@@ -66,6 +36,21 @@ class PricesEntry(Strict):
 
     def value(self) -> Prices:
         return Prices(self.input_usd_per_mtok, self.cached_input_usd_per_mtok, self.output_usd_per_mtok)
+
+
+class HostingEntry(Strict):
+    """Of one replica. What is left out costs nothing and takes nothing; no `tokens_per_s`: what is measured."""
+
+    usd_per_hour: Dollars = 0.0
+    tokens_per_s: Figure = 0.0
+    power_w: Figure = 0.0
+    pue: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
+    carbon_g_per_kwh: Figure = 0.0
+    water_site_l_per_kwh: Figure = 0.0
+    water_source_l_per_kwh: Figure = 0.0
+
+    def value(self) -> HostingSpec:
+        return HostingSpec(**self.model_dump())
 
 
 class ReplicaEntry(Strict):
@@ -80,12 +65,13 @@ class PoolEntry(Strict):
     tier: Tier
     models: list[Name] = Field(min_length=1)
     prices: PricesEntry = PricesEntry()
-    replicas: list[ReplicaEntry] = []
+    replicas: list[ReplicaEntry] = Field(default=[])
     role: Role = "aggregated"
     prefill_pool: str = ""
     ttft_ms: Count = 0
     tpot_ms: Count = 0
     cold_start_wait_s: Count = 0
+    hosting: HostingEntry | None = None
 
     def value(self) -> PoolSpec:
         replicas = tuple(ReplicaSpec(entry.id, entry.address, entry.draining, entry.revision) for entry in self.replicas)
@@ -100,6 +86,7 @@ class PoolEntry(Strict):
             self.ttft_ms,
             self.tpot_ms,
             self.cold_start_wait_s,
+            self.hosting.value() if self.hosting else None,
         )
 
 
@@ -115,7 +102,7 @@ class BudgetEntry(Strict):
 class TenantEntry(Strict):
     name: Name
     key_sha256: list[Sha256] = Field(min_length=1)
-    pools: list[Name] = []
+    pools: list[Name] = Field(default=[])
     weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     priority: int = 0
     parent: str = ""
@@ -137,73 +124,13 @@ class TenantEntry(Strict):
         )
 
 
-class WeightsEntry(Strict):
-    quality: Weight = 1.0
-    cost: Weight = 1.0
-    latency: Weight = 1.0
-    energy: Weight = 0.0
-    carbon: Weight = 0.0
-
-    def value(self) -> PolicyWeights:
-        return PolicyWeights(self.quality, self.cost, self.latency, self.energy, self.carbon)
-
-
-class CascadeEntry(Strict):
-    pools: list[Name] = Field(min_length=2)
-    min_confidence: Share = 0.5
-    max_cost_usd: Dollars | None = None
-
-    def value(self) -> CascadeSpec:
-        return CascadeSpec(tuple(self.pools), self.min_confidence, self.max_cost_usd)
-
-
-class ChunksEntry(Strict):
-    enabled: bool = True
-    deadline_ms: Count = 5
-    max_tokens: Count | None = None
-
-    def value(self) -> ChunkSearchSpec:
-        return ChunkSearchSpec(self.enabled, self.deadline_ms, self.max_tokens)
-
-
-class CanaryEntry(Strict):
-    pool: Name
-    percent: int = Field(ge=0, le=100)
-
-    def value(self) -> CanarySpec:
-        return CanarySpec(self.pool, self.percent)
-
-
-class PolicyEntry(Strict):
-    name: Name
-    strategy: Strategy = "balanced"
-    pool: str = ""
-    quality_floor: Share | None = None
-    weights: WeightsEntry = WeightsEntry()
-    cascade: CascadeEntry | None = None
-    chunks: ChunksEntry = ChunksEntry()
-    canaries: list[CanaryEntry] = []
-
-    def value(self) -> PolicySpec:
-        return PolicySpec(
-            self.name,
-            self.strategy,
-            self.pool,
-            self.quality_floor,
-            self.weights.value(),
-            self.cascade.value() if self.cascade else None,
-            self.chunks.value(),
-            tuple(canary.value() for canary in self.canaries),
-        )
-
-
 class TopologyEntry(Strict):
     """`version` may be left out: what counts is that the content changed."""
 
     version: int = Field(default=0, ge=0)
     pools: list[PoolEntry]
-    tenants: list[TenantEntry] = []
-    policies: list[PolicyEntry] = []
+    tenants: list[TenantEntry] = Field(default=[])
+    policies: list[PolicyEntry] = Field(default=[])
 
     def value(self) -> Topology:
         return Topology(

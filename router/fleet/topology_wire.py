@@ -8,6 +8,8 @@ from router.fleet.specs import (
     CanarySpec,
     CascadeSpec,
     ChunkSearchSpec,
+    Evidence,
+    HostingSpec,
     PolicySpec,
     PolicyWeights,
     PoolSpec,
@@ -44,6 +46,19 @@ def _pool(path: str, pool: wire.Pool) -> PoolSpec:
         ttft_ms=pool.ttft_ms,
         tpot_ms=pool.tpot_ms,
         cold_start_wait_s=pool.cold_start_wait_s,
+        hosting=_hosting(pool.hosting) if pool.HasField("hosting") else None,
+    )
+
+
+def _hosting(hosting: wire.Hosting) -> HostingSpec:
+    return HostingSpec(
+        hosting.usd_per_hour,
+        hosting.tokens_per_s,
+        hosting.power_w,
+        hosting.pue or 1.0,
+        hosting.carbon_g_per_kwh,
+        hosting.water_site_l_per_kwh,
+        hosting.water_source_l_per_kwh,
     )
 
 
@@ -66,14 +81,13 @@ def _tenant(path: str, tenant: wire.Tenant) -> TenantSpec:
 
 
 def _policy(path: str, policy: wire.Policy) -> PolicySpec:
-    weights, cascade, chunks = policy.weights, policy.cascade, policy.chunks
     given: dict[str, Any] = {}
     if policy.HasField("weights"):
-        given["weights"] = PolicyWeights(weights.quality, weights.cost, weights.latency, weights.energy, weights.carbon)
+        given["weights"] = _weights(policy.weights)
     if policy.HasField("cascade"):
-        most_usd = cascade.max_cost_usd if cascade.HasField("max_cost_usd") else None
-        given["cascade"] = CascadeSpec(tuple(cascade.pools), cascade.min_confidence, most_usd)
+        given["cascade"] = _cascade(f"{path}.cascade", policy.cascade)
     if policy.HasField("chunks"):
+        chunks = policy.chunks
         most_tokens = chunks.max_tokens if chunks.HasField("max_tokens") else None
         given["chunks"] = ChunkSearchSpec(chunks.enabled, chunks.deadline_ms, most_tokens)
     return PolicySpec(
@@ -82,7 +96,23 @@ def _policy(path: str, policy: wire.Policy) -> PolicySpec:
         pool=policy.pool,
         quality_floor=policy.quality_floor if policy.HasField("quality_floor") else None,
         canaries=tuple(CanarySpec(canary.pool, canary.percent) for canary in policy.canaries),
+        custom=policy.custom,
+        explore_share=policy.explore_share,
         **given,
+    )
+
+
+def _weights(weights: wire.PolicyWeights) -> PolicyWeights:
+    return PolicyWeights(weights.quality, weights.cost, weights.latency, weights.energy, weights.carbon, weights.water)
+
+
+def _cascade(path: str, cascade: wire.Cascade) -> CascadeSpec:
+    return CascadeSpec(
+        tuple(cascade.pools),
+        cascade.min_confidence,
+        cascade.max_cost_usd if cascade.HasField("max_cost_usd") else None,
+        _word(f"{path}.evidence", cascade.evidence or "logprob", Evidence),
+        cascade.samples or 3,
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from router.config import RouterConfig
 from router.errors import HeadgateError
-from router.fronts.http.message import JSON, HttpRequest, ServerLimits, described
+from router.fronts.http.message import JSON, NO_STORE, HttpRequest, ServerLimits, described
 from router.fronts.http.reply import Reply
 from router.fronts.http.server import HttpServer
 from router.fronts.openai.endpoints import Backend, Exchange, OpenAiEndpoints
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 Endpoint = Callable[[Exchange], Awaitable[None]]
 
 _METRICS = b"content-type: text/plain; version=0.0.4; charset=utf-8\r\n"
-_NO_CACHE = JSON + b"cache-control: no-store\r\n"
+_NO_CACHE = JSON + NO_STORE
 
 
 class HttpFront:
@@ -86,6 +86,8 @@ class HttpFront:
             "/v1/models/": {"GET": api.model},
             "/v1/headgate/quote": {"POST": api.quote},
             "/v1/headgate/feedback": {"POST": api.feedback},
+            "/v1/headgate/budget": {"GET": api.budget},
+            "/v1/budget": {"GET": api.budget},
             "/healthz": {"GET": self._health},
             "/health": {"GET": self._health},
             "/readyz": {"GET": self._ready},

@@ -27,8 +27,11 @@ from random import Random
 
 import orjson
 
-from router.choosing.choose import AutoRule, choose
-from router.choosing.features import extract
+from router.choosing.beliefs import Beliefs
+from router.choosing.choose import Asked, Chooser, PoolChoice, Seen
+from router.choosing.features import Features, extract
+from router.choosing.rule import AutoRule
+from router.choosing.terms import OWN_TERMS
 from router.config import RouterConfig, TopologySource
 from router.fleet.specs import PoolSpec, ReplicaSpec
 from router.fleet.specs import Report as WorkerReport
@@ -41,6 +44,7 @@ from router.routing import Plan, Routing, prompt_bytes
 from router.snapshot import Prices, Tenant, Tier
 from tests.bench.per_object import PerObjectPicker, decide_all, pick_all
 from tests.bench.report import Report
+from tests.routings import routing_of
 
 SEED = 11
 POOL_SIZES = (8, 16, 64, 512)  # 16: 64 replicas in all
@@ -84,7 +88,7 @@ def make_router(per_pool: int) -> Router:
             running, waiting, kv_used = rng.randrange(8), rng.randrange(3), rng.random()
             store.apply_report(replica.id, WorkerReport("one", "ready", running, waiting, 64, kv_used, models=pool.models))
     index = PrefixIndex()
-    return Router(store, Routing(AutoRule(), build_pipeline(PickingConfig()), index, Random(SEED)), index)
+    return Router(store, routing_of(index=index, seed=SEED), index)
 
 
 def make_requests(size: int, count: int = ROUND) -> list[Request]:
@@ -160,10 +164,15 @@ def cpu_us(work: Callable[[], object], per: int) -> float:
 def stages(router: Router, requests: Sequence[Request]) -> dict[str, float]:
     """Each step alone, over the same requests, in µs."""
     store, index = router.store, router.index
-    pipeline, rng, rule = build_pipeline(PickingConfig()), Random(SEED), AutoRule()
+    pipeline, rng, chooser = build_pipeline(PickingConfig()), Random(SEED), Chooser(Beliefs(AutoRule()).of)
     fleet = store.view()
     features = [extract(each.prompt, each.sampling) for each in requests]
-    pool = choose(requests[0], features[0], fleet, ANYONE, rule)[0].pool
+    seen = Seen(fleet, fleet.ready.tobytes())
+
+    def chosen(request: Request, found: Features) -> PoolChoice:
+        return chooser.choose(Asked(request, found, ANYONE), seen, OWN_TERMS)[0]
+
+    pool = chosen(requests[0], features[0]).pool
     data = [prompt_bytes(each) for each in requests]
     links = [chain(each, "") for each in data]
     asks = [Ask(each, index.matched(each, fleet, pool)) for each in links]
@@ -182,7 +191,7 @@ def stages(router: Router, requests: Sequence[Request]) -> dict[str, float]:
     pairs = list(zip(requests, features, strict=True))
     return {
         "features_us": cpu_us(lambda: [extract(each.prompt, each.sampling) for each in requests], len(requests)),
-        "choose_us": cpu_us(lambda: [choose(each, seen, fleet, ANYONE, rule) for each, seen in pairs], len(requests)),
+        "choose_us": cpu_us(lambda: [chosen(each, found) for each, found in pairs], len(requests)),
         "chain_us": cpu_us(lambda: [chain(each, "") for each in data], len(requests)),
         "matched_us": cpu_us(lambda: [index.matched(each, fleet, pool) for each in links], len(requests)),
         "pick_us": cpu_us(lambda: [pipeline.pick(ask, pool, fleet, NOBODY, rng) for ask in asks], len(requests)),

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from router.choosing.choose import AutoRule, choose
+from router.choosing.beliefs import Beliefs
+from router.choosing.choose import Asked, Chooser, Seen
 from router.choosing.features import extract
+from router.choosing.rule import AutoRule
+from router.choosing.terms import OWN_TERMS
 from router.picking.prefix_index import ENDS, chain
 from router.request import Decision, Request
 from router.routing import prompt_bytes
@@ -77,11 +80,11 @@ class PerObjectPicker:
 
 def decide_all(picker: PerObjectPicker, fleet: Fleet, requests: Sequence[Request], in_flight: int) -> None:
     """The same steps and books as the router's, with this picker and no snapshots."""
-    rule, anyone = AutoRule(), Tenant("anyone")
+    chooser, anyone, seen = Chooser(Beliefs(AutoRule()).of), Tenant("anyone"), Seen(fleet, fleet.ready.tobytes())
     running: deque[ReplicaObject] = deque()
     for request in requests:
         features = extract(request.prompt, request.sampling)
-        choices = choose(request, features, fleet, anyone, rule)
+        choices = chooser.choose(Asked(request, features, anyone), seen, OWN_TERMS)
         pool, links = choices[0].pool, chain(prompt_bytes(request), "")
         taken, reason = picker.pick(pool.name, links)
         Decision(pool.name, pool.models[0], taken.id, f"{choices[0].reason}; {reason}", pool.simulated)

@@ -6,10 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
+from rich.console import Console
 
-from cli.ask import Question, ask
+from cli.ask import account, ask
 from cli.errors import CommandError
+from cli.question import Question
 from headgate.v1 import generation_pb2, inference_pb2, inference_pb2_grpc
+from tests.cli.test_budget import STATES
 
 Stream = Iterator[inference_pb2.GenerateResponse]
 
@@ -94,6 +97,30 @@ def test_explained(router: tuple[FakeRouter, str], capsys: pytest.CaptureFixture
         assert part in said
     assert "because short question" in said
     assert "resumed 1 × on another replica" in said
+
+
+def test_all_that_is_known_of_an_answer() -> None:
+    decision = inference_pb2.Decision(
+        pool="small", model="smol", replica="small-0", reason="good [/x]", quality=0.825, policy="thrifty", exploring=True
+    )
+    footprint = inference_pb2.Footprint(energy_wh=0.00213, carbon_g=0.00082, water_ml=0.0000091)
+    finished = inference_pb2.Finished(decision=decision, cost_usd=0.5, escalated=2, footprint=footprint, budgets=STATES[:2])
+    console = Console(width=60, color_system=None, highlight=False)
+    with console.capture() as captured:
+        console.print(account(finished))
+    lines = captured.get().splitlines()
+    assert max(map(len, lines)) <= 60
+    said = " ".join(captured.get().split())
+    for part in (
+        "because good [/x]",
+        "policy thrifty",
+        "quality 0.82 predicted; taken to learn about this pool",
+        "budget 1.25 of 10.00 USD left, search-team",
+        "budget 2,087.50 of 2,500.00 USD left, organisation",
+        "footprint 0.00213 Wh, 0.00082 g CO2e, 0.00000910 ml water (estimated)",
+        "escalated 2 ×",
+    ):
+        assert part in said
 
 
 def test_a_simulated_answer_is_called_so(router: tuple[FakeRouter, str], capsys: pytest.CaptureFixture[str]) -> None:

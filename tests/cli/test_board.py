@@ -5,7 +5,7 @@ import re
 import pytest
 from rich.console import Console
 
-from cli.board import board
+from cli.board import Board, BudgetRow, board
 from cli.errors import CommandError
 from cli.router_page import Page, parse, quantile
 from cli.top import frame, top
@@ -42,6 +42,67 @@ def test_what_the_pools_do_now() -> None:
     assert (small.ready, small.in_flight, small.waiting, small.running, small.kv_used) == (2, 3, 1.5, 2.0, 0.25)
     assert large.ready == 0
     assert (figures.running, figures.answers, figures.errors, figures.resumed, figures.cost_usd) == (3, 5, 2, 1, 0.5)
+
+
+MONEY = """
+headgate_router_budget_limit_usd{tenant="red",window="day"} 10.0
+headgate_router_budget_spent_usd{tenant="red",window="day"} 2.5
+headgate_router_budget_hard{tenant="red",window="day"} 1.0
+headgate_router_budget_limit_usd{tenant="blue",window=""} 4.0
+headgate_router_budget_spent_usd{tenant="blue",window=""} 3.5
+headgate_router_budget_refused_total{tenant="red"} 2.0
+headgate_router_budget_refused_total{tenant="blue"} 1.0
+headgate_router_escalations_total{from="small",to="large"} 7.0
+headgate_router_explored_total{pool="small"} 4.0
+headgate_router_predicted_quality_sum{pool="small"} 6.0
+headgate_router_predicted_quality_count{pool="small"} 8.0
+headgate_router_energy_wh_total{pool="small",tenant="red"} 0.5
+headgate_router_energy_wh_total{pool="small",tenant="blue"} 0.25
+headgate_router_drift_state{state="learning"} 0.0
+headgate_router_drift_state{state="previous"} 1.0
+"""
+
+
+def rich_page() -> Page:
+    return parse(PAGE % (30, 2000, 500, 1000, 1, 2, 2) + MONEY)
+
+
+def test_money_and_choice() -> None:
+    figures = board(rich_page(), rich_page(), 1.0)
+    assert figures.budgets == (BudgetRow("blue", "", 4.0, 3.5, False), BudgetRow("red", "day", 10.0, 2.5, True))
+    assert (figures.refused, figures.escalated, figures.explored, figures.standing) == (3, 7, 4, "previous")
+    small, large = figures.pools
+    assert (small.quality, small.energy_wh) == (0.75, 0.75)
+    assert (large.quality, large.energy_wh) == (None, 0.0)
+
+
+def drawn(figures: Board, width: int) -> str:
+    console = Console(width=width, height=24, highlight=False, color_system=None)
+    with console.capture() as captured:
+        console.print(frame(figures, "http://127.0.0.1:8080", width, "note"))
+    return captured.get()
+
+
+@pytest.mark.parametrize("width", [60, 80, 132])
+def test_money_and_choice_fit_the_screen_too(width: int) -> None:
+    told = drawn(board(rich_page(), rich_page(), 1.0), width)
+    assert len(told.splitlines()) <= 24
+    assert max(map(len, told.splitlines())) <= width
+    assert "7 escalated · 4 tried to learn · 3 out of money" in told
+    assert "choice by previous (drift)" in " ".join(told.split())
+    assert re.search(r"blue\s+4\.00\s+3\.50\s+0\.50", told)
+    assert re.search(r"red \(day\)\s+10\.00\s+2\.50\s+7\.50", told)
+    assert ("quality" in told) == ("Wh" in told) == (width > 100)
+    if width > 100:
+        assert re.search(r"small.*0\.75\s+0\.75 *\n", told)
+
+
+def test_of_many_budgets_the_scarcest_are_shown() -> None:
+    lines = [f'headgate_router_budget_limit_usd{{tenant="t{n}",window="day"}} 10.0' for n in range(9)]
+    lines += [f'headgate_router_budget_spent_usd{{tenant="t{n}",window="day"}} {n}.0' for n in range(9)]
+    told = drawn(board(parse("\n".join(lines) + "\n"), Page(), 1.0), 80)
+    assert re.findall(r"t\d(?= \(day)", told) == ["t8", "t7", "t6", "t5"]
+    assert "and 5 with more left" in told
 
 
 def test_rates_are_over_the_window() -> None:

@@ -14,7 +14,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("command", ["up", "ask", "top", "demo", "validate", "models"])
+@pytest.mark.parametrize("command", ["up", "ask", "quote", "budget", "top", "demo", "validate", "models"])
 def test_every_command_is_in_the_help(command: str) -> None:
     assert f"  {command} " in run("--help").stdout
 
@@ -25,6 +25,9 @@ def test_every_command_is_in_the_help(command: str) -> None:
         (("up", "-f", "gone.yaml"), 2, "headgate: gone.yaml: no such file\n  name your file with -f"),
         (("up", "--http-port", "70000", "--check", "-f", "examples/openai-servers.yaml"), 2, "'70000' is not a port"),
         (("ask", "hi", "--address", "127.0.0.1:1"), 1, "headgate: no router answers at 127.0.0.1:1\n  start one with"),
+        (("quote", "hi", "--address", "127.0.0.1:1"), 1, "headgate: no router answers at 127.0.0.1:1\n  start one with"),
+        (("quote", " "), 2, "headgate: there is no question\n  write one"),
+        (("budget", "--address", "127.0.0.1:1"), 1, "headgate: no router answers at 127.0.0.1:1\n  start one with"),
         (("top", "--once", "--address", "127.0.0.1:1"), 1, "headgate: no router's metrics at http://127.0.0.1:1/metrics"),
         (("validate", "gone.yaml"), 2, "headgate: gone.yaml: no such file"),
         (("models", "fetch", "gpt"), 2, "headgate: No model 'gpt' is known\n  Known are: SmolLM2"),

@@ -23,6 +23,16 @@ async def test_nothing_of_a_caller_is_told(tmp_path: Path) -> None:
         for fault in ({"temperature": SECRET}, {SECRET: 1}, {"max_tokens": 1, "min_tokens": 2}, {"model": SECRET}):
             answer = await stack.chat(session, {**body, **fault})
             refused.append(str(answer.error))
+        async with session.post(f"{stack.url}/v1/headgate/quote", json={"model": "auto", **body}) as answer:
+            assert answer.status == 200
+            refused.append(await answer.text())
+        judged = {"request_id": heard.headgate["request_id"], "better_than": WRONG_KEY}
+        for verdict in (judged, {"request_id": WRONG_KEY, "score": 1.0}, {**judged, "score": body["messages"]}):
+            async with session.post(f"{stack.url}/v1/headgate/feedback", json=verdict) as answer:
+                assert answer.status in (400, 404)
+                refused.append(await answer.text())
+        async with session.get(f"{stack.url}/v1/headgate/budget") as answer:
+            refused.append(await answer.text())
         stranger = {"authorization": f"Bearer {WRONG_KEY}"}
         async with session.post(f"{stack.url}/v1/chat/completions", json=body, headers=stranger) as answer:
             assert answer.status == 401
@@ -34,4 +44,5 @@ async def test_nothing_of_a_caller_is_told(tmp_path: Path) -> None:
     assert "lost replica" in told, "the logs are there"
     for secret in (KEY, WRONG_KEY, "and more words"):
         assert secret not in told
-    assert all(WRONG_KEY not in text and "and more words" not in text for text in refused)
+    for secret in (KEY, WRONG_KEY, "and more words"):
+        assert not [text for text in refused if secret in text]

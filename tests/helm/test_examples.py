@@ -56,7 +56,9 @@ class TestExample:
         policies = {thing["metadata"]["name"] for thing in found if thing["kind"] == "RoutingPolicy"}
         assert {thing["spec"]["policy"] for thing in found if "policy" in thing["spec"]} <= policies
         readable = set(values_of(folder).get("controlplane", {}).get("rbac", {}).get("secretNames", []))
-        keys = [key for thing in found if thing["kind"] == "Tenant" for key in thing["spec"]["keys"]]
+        tenants = {thing["metadata"]["name"]: thing["spec"] for thing in found if thing["kind"] == "Tenant"}
+        assert {spec["parent"] for spec in tenants.values() if "parent" in spec} <= tenants.keys()
+        keys = [key for spec in tenants.values() for key in spec.get("keys", [])]
         assert {key["secret"]["name"] for key in keys if "secret" in key} == readable
 
     @pytest.mark.requires("helm")

@@ -10,11 +10,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from controlplane.metrics import Figures, PoolFigures
 from controlplane.metrics import Metrics as ControlPlaneMetrics
-from router.metrics import Metrics as RouterMetrics
 from router.metrics import TopologyState
 from tests.helm.chart import CHART, render
 from tests.helm.variants import VARIANTS
-from tests.router.test_metrics import Fleets, finished
+from tests.router.metrics.shown import all_metrics
 
 Series = dict[str, set[str]]
 
@@ -43,13 +42,8 @@ def read(page: bytes) -> Iterator[tuple[str, set[str]]]:
 @pytest.fixture(scope="module")
 def series() -> Series:
     """What the programs export once everything has happened that they count."""
-    router, controlplane = RouterMetrics(Fleets()), ControlPlaneMetrics()
+    router, controlplane = all_metrics(), ControlPlaneMetrics()
     router.watch_topology(lambda: TopologyState(1, 0.0, True))
-    router.finished(finished(), "search", "auto")
-    router.failed("overloaded")
-    router.resumed("small")
-    router.decided(1e-5)
-    router.judged("small", 1.0, "good")
     controlplane.read_from(Cluster())
     controlplane.reconciled("ModelPool", "ok", 0.01)
     controlplane.wrote("Deployment", "apply")

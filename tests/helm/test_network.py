@@ -60,7 +60,7 @@ def may_call(policies: list[Object], source: str, target: str, port: int) -> boo
 
 @pytest.fixture(scope="module")
 def policies() -> list[Object]:
-    return render({"namespaces": ["serving", "team-b"], "redis": {"enabled": True}}).all("NetworkPolicy")
+    return render({"namespaces": ["serving", "team-b"]}).all("NetworkPolicy")
 
 
 @pytest.mark.parametrize(

@@ -62,5 +62,8 @@ def test_with_tenants_the_request_shows_a_key(tmp_path: Any) -> None:
 def test_what_is_open_is_said() -> None:
     assert "Nobody needs a key" in notes({})
     assert "plain text" in notes({})
+    assert "There is no Redis" in notes({"redis": {"enabled": False}})
+    assert "There is no Redis" not in notes({})
+    assert "There is no Redis" not in notes({"redis": {"enabled": False, "external": {"url": "redis://a:1/0"}}})
     assert "Nobody needs a key" not in notes({"tenants": [TENANT]})
     assert "plain text" not in notes({"tls": {"mode": "self-signed"}})

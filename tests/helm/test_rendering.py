@@ -57,7 +57,7 @@ class TestObjects:
         assert "example.com/cost-centre" not in str(everything.one("Service", "router")["spec"])
 
     def test_a_long_release_name_still_gives_valid_names(self) -> None:
-        long = render({"fullnameOverride": "x" * 80, "crds": {"upgrade": {"enabled": True}}, "redis": {"enabled": True}})
+        long = render({"fullnameOverride": "x" * 80, "crds": {"upgrade": {"enabled": True}}})
         assert max(len(o["metadata"]["name"]) for o in long.objects) <= 63
 
     def test_declared_resources_come_with_the_release(self, everything: Rendered) -> None:
@@ -168,6 +168,9 @@ class TestSettings:
     def test_what_users_set_is_passed_on_beside_the_chart_s_own(self, everything: Rendered) -> None:
         router = RouterConfig.model_validate(everything.settings("router"))
         assert router.limits.max_body_bytes == 41943040
+        assert (router.learning.enabled, router.budgets.when_away) == (False, "open")
+        assert router.choosers == {"night-shift": "acme.routing:NightShift"}
+        assert router.verifiers == {"*": "acme.checks:Answers"}
         control = ControlPlaneConfig.model_validate(everything.settings("controlplane"))
         assert control.gpu_budget == {"nvidia.com/gpu": 64}
         assert isclose(control.lease.duration_s, 20)
@@ -195,8 +198,8 @@ class TestSettings:
         shutil.copytree(CHART, newer)
         about = yaml.safe_load((newer / "Chart.yaml").read_text())
         (newer / "Chart.yaml").write_text(yaml.safe_dump(about | {"version": "0.1.1"}))
-        pods = dict(render({"redis": {"enabled": True}}, chart=newer).templates())
-        assert pods == dict(render({"redis": {"enabled": True}}).templates())
+        pods = dict(render(chart=newer).templates())
+        assert pods == dict(render().templates())
         assert len(pods) == 3
 
     def test_an_autoscaler_is_not_fought_over_the_number_of_routers(self, default: Rendered, everything: Rendered) -> None:
@@ -210,9 +213,23 @@ class TestRedis:
     def env(self, rendered: Rendered, program: str) -> dict[str, Any]:
         return {variable["name"]: variable for variable in rendered.container("Deployment", program)["env"]}
 
-    def test_there_is_none_unless_asked_for(self, default: Rendered) -> None:
-        assert not default.all("StatefulSet")
-        assert not any(name.startswith("HEADGATE_REDIS") for name in self.env(default, "router"))
+    def test_it_may_be_left_out(self) -> None:
+        without = render(VARIANTS["least"])
+        assert not without.all("StatefulSet")
+        assert not any(name.startswith("HEADGATE_REDIS") for name in self.env(without, "router"))
+
+    @pytest.mark.parametrize("name", ["defaults", "Redis without a volume"])
+    def test_what_was_answered_is_on_the_disk_and_nothing_is_evicted(self, name: str) -> None:
+        """A spend that is forgotten could be spent again."""
+        (script,) = render(VARIANTS[name]).container("StatefulSet", "redis")["args"]
+        settings = dict(line.split(maxsplit=1) for line in script.splitlines()[1:-1])
+        assert (settings["appendonly"], settings["appendfsync"]) == ("yes", "always")
+        assert settings["maxmemory-policy"] == "noeviction"
+        assert settings["requirepass"] == "$REDIS_PASSWORD"
+
+    def test_its_data_is_on_a_volume_that_stays(self, default: Rendered) -> None:
+        (claim,) = default.one("StatefulSet", "redis")["spec"]["volumeClaimTemplates"]
+        assert claim["spec"]["resources"] == {"requests": {"storage": "8Gi"}}
 
     @pytest.mark.parametrize("program", ["router", "controlplane"])
     def test_programs_learn_where_the_release_s_own_is(self, everything: Rendered, program: str) -> None:
@@ -235,9 +252,66 @@ class TestRedis:
         assert variable["valueFrom"]["secretKeyRef"]["name"] == "redis"
         assert "volumeClaimTemplates" not in rendered.one("StatefulSet", "redis")["spec"]
 
-    def test_both_kinds_at_once_are_refused(self) -> None:
-        with pytest.raises(ChartFailed, match=r"one of redis\.enabled and redis\.external\.url"):
-            render({"redis": {"enabled": True, "external": {"url": "redis://a:1/0"}}})
+    def test_one_that_runs_elsewhere_comes_in_place_of_the_release_s_own(self) -> None:
+        both = render({"redis": {"enabled": True, "external": {"url": "redis://a:1/0"}}})
+        assert not both.all("StatefulSet")
+        assert not [policy for policy in both.all("NetworkPolicy") if policy["metadata"]["name"].endswith("redis")]
+        env = self.env(both, "router")
+        assert env["HEADGATE_REDIS_URL"]["value"] == "redis://a:1/0"
+        assert "HEADGATE_REDIS_PASSWORD" not in env
+
+
+class TestPredictor:
+    def mounted(self, rendered: Rendered) -> tuple[str, Object]:
+        """Where the volume named predictor is mounted, and what it is."""
+        pod = rendered.one("Deployment", "router")["spec"]["template"]["spec"]
+        (mount,) = [m for m in pod["containers"][0]["volumeMounts"] if m["name"] == "predictor"]
+        (volume,) = [v for v in pod["volumes"] if v["name"] == "predictor"]
+        # A subPath would never change, and the router looks at its files again.
+        assert mount["readOnly"] is True
+        assert "subPath" not in mount
+        return mount["mountPath"], {key: value for key, value in volume.items() if key != "name"}
+
+    def test_there_is_none_by_default(self, default: Rendered) -> None:
+        assert RouterConfig.model_validate(default.settings("router")).predictor.path is None
+        assert "predictor" not in str(default.one("Deployment", "router"))
+
+    def test_from_a_config_map(self) -> None:
+        rendered = render(VARIANTS["a predictor from a ConfigMap"])
+        folder, volume = self.mounted(rendered)
+        assert volume == {"configMap": {"name": "predictor"}}
+        predictor = RouterConfig.model_validate(rendered.settings("router")).predictor
+        assert (predictor.path, predictor.shadow) == (Path(folder) / "chat-v3.npz", None)
+
+    def test_values_kept_from_an_older_release_lack_its_keys(self) -> None:
+        """As with `helm upgrade --reuse-values`: null takes a default away."""
+        assert render({"router": {"predictor": None}}).objects
+        kept = render({"router": {"predictor": {"configMap": "a", "key": None, "shadow": None}}})
+        assert RouterConfig.model_validate(kept.settings("router")).predictor.path == Path(
+            "/etc/headgate/predictor/artefact.npz"
+        )
+
+    def test_from_a_claim_beside_what_the_settings_say(self, everything: Rendered) -> None:
+        folder, volume = self.mounted(everything)
+        assert volume == {"persistentVolumeClaim": {"claimName": "artefacts", "readOnly": True}}
+        predictor = RouterConfig.model_validate(everything.settings("router")).predictor
+        assert (predictor.path, predictor.shadow) == (Path(folder) / "chat/v3.npz", Path(folder) / "chat/v4.npz")
+        assert isclose(predictor.reload_s, 60)
+
+    @pytest.mark.parametrize(
+        ("router", "said"),
+        [
+            ({"predictor": {"configMap": "a", "existingClaim": "b"}}, "one of router.predictor.configMap and"),
+            ({"predictor": {"existingClaim": "b"}}, "router.predictor.path must say where"),
+            (
+                {"predictor": {"configMap": "a"}, "config": {"predictor": {"path": "/x"}}},
+                "one of router.predictor and router.config.predictor.path",
+            ),
+        ],
+    )
+    def test_what_contradicts_itself_is_refused(self, router: dict[str, Any], said: str) -> None:
+        with pytest.raises(ChartFailed, match=said):
+            render({"router": router})
 
 
 class TestCrdUpgrade:

@@ -108,7 +108,7 @@ def test_without_tls_nothing_is_mounted() -> None:
     plain = render()
     assert "tls" not in plain.settings("router")
     assert plain.settings("controlplane")["platform"]["worker_tls_secret"] == ""
-    assert not plain.all("Secret")
+    assert [secret["metadata"]["name"] for secret in plain.all("Secret")] == ["edge-headgate-redis"]
 
 
 def _made(variant: Rendered) -> Iterator[str]:

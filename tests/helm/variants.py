@@ -42,7 +42,17 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "router": {
             **_POD,
             "autoscaling": {"enabled": True, "behavior": {"scaleDown": {"stabilizationWindowSeconds": 600}}},
-            "config": {"drain_s": 60, "limits": {"max_body_bytes": 41943040}},
+            "config": {
+                "drain_s": 60,
+                "limits": {"max_body_bytes": 41943040},
+                "predictor": {"reload_s": 60},
+                "learning": {"enabled": False},
+                "redis": {"timeout_s": 0.5},
+                "budgets": {"when_away": "open", "default_max_tokens": 1024},
+                "choosers": {"night-shift": "acme.routing:NightShift"},
+                "verifiers": {"*": "acme.checks:Answers"},
+            },
+            "predictor": {"existingClaim": "artefacts", "path": "chat/v3.npz", "shadow": "chat/v4.npz"},
             "service": {"type": "LoadBalancer", "annotations": {"example.com/lb": "internal"}},
             "podDisruptionBudget": {"maxUnavailable": "25%"},
         },
@@ -55,7 +65,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
             },
             "rbac": {"secretNames": ["search-key"], "ownerReferenceFinalizers": True},
         },
-        "redis": {**_PLACEMENT, "enabled": True, "persistence": {"storageClass": "fast"}},
+        "redis": {**_PLACEMENT, "persistence": {"storageClass": "fast"}},
         "networkPolicy": {
             "clients": [{"namespaceSelector": {"matchLabels": {"gateway": "yes"}}}],
             "monitoring": [{"podSelector": {"matchLabels": {"app": "prometheus"}}}],
@@ -71,7 +81,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "tenants": [TENANT],
         "policies": [POLICY],
     },
+    "a predictor from a ConfigMap": {"router": {"predictor": {"configMap": "predictor", "key": "chat-v3.npz"}}},
     "least": {
+        "redis": {"enabled": False},
         "router": {"replicas": 1, "podDisruptionBudget": {"enabled": False}},
         "controlplane": {"replicas": 1, "podDisruptionBudget": {"enabled": False}},
         "networkPolicy": {"enabled": False},
@@ -86,7 +98,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "TLS of existing Secrets": {
         "tls": {"mode": "existing", "existing": {"router": "router-tls", "controlplane": "control-tls", "worker": "worker-tls"}}
     },
-    "Redis without a volume": {"redis": {"enabled": True, "existingSecret": "redis", "persistence": {"enabled": False}}},
+    "Redis without a volume": {"redis": {"existingSecret": "redis", "persistence": {"enabled": False}}},
     "Redis elsewhere": {
         "redis": {
             "external": {"url": "rediss://cache.example.com:6380/1", "existingSecret": "cache", "existingSecretKey": "pw"}

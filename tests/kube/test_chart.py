@@ -67,6 +67,7 @@ def kinds(cluster: Cluster) -> None:
 @pytest.fixture
 def release(cluster: Cluster, namespace: str) -> Iterator[str]:
     """The chart with its defaults, installed as `hg`; the namespace it is in."""
+    cluster.add_volumes(1, prefix=f"release-{namespace}")
     install(cluster, "install", "hg", namespace)
     yield namespace
     cluster.helm("uninstall", "hg", "--namespace", namespace)
@@ -151,7 +152,6 @@ class TestLife:
         before = everything_in(cluster, namespace)
         old = previous_chart(tmp_path)
         values = {
-            "redis": {"enabled": True},
             "tls": {"mode": "self-signed"},
             "pools": [POOL],
             "tenants": [TENANT],

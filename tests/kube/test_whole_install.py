@@ -43,7 +43,7 @@ class Given:
 def test_three_pools_on_a_hundred_nodes(cluster: Cluster, namespace: str, tmp_path: Path) -> None:
     cluster.install_crds("monitoring")
     cluster.install_crds_from(CRDS)
-    cluster.add_volumes(3, prefix=f"whole-{namespace[:6]}")
+    cluster.add_volumes(4, prefix=f"whole-{namespace[:6]}")
     nodes = [
         *cluster.add_nodes(60, labels={"gpu": "h100"}, prefix="h100"),
         *cluster.add_nodes(40, labels={"gpu": "h200"}, prefix="h200"),

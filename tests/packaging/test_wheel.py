@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = ("router", "workers", "controlplane", "cli")
+PROGRAMS = ("router", "workers", "controlplane", "training", "cli")
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +38,13 @@ def test_every_module_is_in_it(wheel: zipfile.ZipFile) -> None:
     sources |= {
         str(file.relative_to(ROOT / "proto")) for file in (ROOT / "proto" / "headgate").rglob("*.py*") if file.suffix != ".pyc"
     }
+    sources |= {str(file.relative_to(ROOT)) for file in (ROOT / "router").rglob("*.lua")}
     assert sources <= set(wheel.namelist())
 
 
 def test_nothing_but_code_is_in_it(wheel: zipfile.ZipFile) -> None:
     kinds = {Path(name).suffix for name in wheel.namelist() if ".dist-info/" not in name}
-    assert kinds <= {".py", ".pyi", ".typed", ".proto", ".yaml", ".json"}
+    assert kinds <= {".py", ".pyi", ".typed", ".proto", ".yaml", ".json", ".lua"}
 
 
 def test_metadata(wheel: zipfile.ZipFile) -> None:

@@ -1,144 +1,17 @@
 """The request path on a virtual clock: fakes for the wire, the real decisions."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
-from pathlib import Path
-from random import Random
 
 import pytest
 
-from router.config import Failover, Limits, RouterConfig, TopologySource
 from router.continuation import Call, Part
-from router.dispatch import Dispatcher
-from router.errors import AnswerLost, DeadlineExceeded, HeadgateError, InvalidRequest, NoReplica, Rejected, ReplicaLost
-from router.fleet.specs import PoolSpec, ReplicaSpec, Report
-from router.fleet.store import FleetStore
-from router.picking.prefix_index import PrefixIndex
-from router.picking.registry import build_pipeline
-from router.request import Event, Finished, Piece, Request, Sampling, Started, TextPrompt
-from router.routing import Routing
-from router.snapshot import Prices, Tenant
-from router.waiting import WaitingRoom
-
-ANYONE = Tenant("anyone")
-Script = Callable[[str, Call], AsyncGenerator[Part, None]]
+from router.errors import AnswerLost, DeadlineExceeded, InvalidRequest, NoReplica, Rejected
+from router.request import Constraint, Finished, Piece, Request, Sampling, Started, TextPrompt
+from tests.router.dispatching import ANYONE, World, losing, now, text, words
 
 pytestmark = pytest.mark.looptime
-
-
-async def words(address: str, call: Call, count: int = 10) -> AsyncGenerator[Part, None]:
-    """Counts upwards, one token a part, after whatever was resumed."""
-    yield Part(prompt_tokens=100, cached_tokens=40)
-    done = len(call.resume_token_ids)
-    for token in range(done, count):
-        yield Part((token,), f"{token} ", finish_reason="stop" if token == count - 1 else None)
-
-
-def losing(times: int, after: int, fault: HeadgateError | None = None) -> Script:
-    """Loses the first `times` calls after some parts, then answers."""
-    calls: list[str] = []
-
-    async def script(address: str, call: Call) -> AsyncGenerator[Part, None]:
-        calls.append(address)
-        lose = len(calls) <= times
-        given = 0
-        async with aclosing(words(address, call)) as parts:
-            async for part in parts:
-                if lose and given == after:
-                    raise fault or ReplicaLost("gone")
-                given += 1
-                yield part
-
-    return script
-
-
-class Ledger:
-    def __init__(self) -> None:
-        self.running, self.codes, self.done, self.moved = 0, [], [], 0
-        self.arrivals: list[str] = []
-
-    def started(self) -> None:
-        self.running += 1
-
-    def arrived(self, pool: str) -> None:
-        self.arrivals.append(pool)
-
-    def finished(self, request: Request, tenant: Tenant, finished: Finished) -> None:
-        self.done.append(finished)
-
-    def failed(self, request: Request, tenant: Tenant, code: str) -> None:
-        self.codes.append(code)
-
-    def decided(self, seconds: float) -> None:
-        assert seconds >= 0
-
-    def resumed(self, request: Request, pool: object, pick: object, lost: ReplicaLost) -> None:
-        self.moved += 1
-
-    def ended(self) -> None:
-        self.running -= 1
-
-
-class World:
-    """A dispatcher over pools of ready replicas, and a scripted wire."""
-
-    def __init__(self, script: Script, replicas: int = 2, **settings: object) -> None:
-        config = RouterConfig(
-            topology=TopologySource(file=Path("none")),
-            failover=Failover(**settings.pop("failover", {})),
-            limits=Limits(**settings.pop("limits", {})),
-        )
-        self.store = FleetStore(config, clock=asyncio.get_running_loop().time, rng=Random(1))
-        self.calls: list[tuple[str, Call]] = []
-        self.open_calls = 0
-        self.ledger = Ledger()
-        self.script = script
-        specs = [ReplicaSpec(f"r{i}", f"127.0.0.1:{7000 + i}") for i in range(replicas)]
-        self.pool = PoolSpec("small", "small", ("smol",), Prices(1.0, 0.1, 10.0), tuple(specs))
-        self.store.apply_topology([self.pool], [], 1)
-        for spec in specs:
-            self.report(spec.id)
-        self.room = WaitingRoom(self.store, config.limits.max_waiting_cold)
-        routing = Routing(config.auto, build_pipeline(config.picking), PrefixIndex(), Random(7))
-        self.dispatcher = Dispatcher(self.store, self, routing, self.ledger, self.room, config)
-
-    def report(self, replica_id: str, **changes: object) -> None:
-        given = {"incarnation": "1", "phase": "ready", "max_running": 8, "models": ("smol",), "reports_token_ids": True}
-        self.store.apply_report(replica_id, Report(**{**given, **changes}))
-
-    def scale(self, replicas: int, **changes: object) -> None:
-        """The first so many replicas are the whole pool now."""
-        self.store.apply_topology([replace(self.pool, replicas=self.pool.replicas[:replicas], **changes)], [], 9)
-
-    async def generate(self, address: str, call: Call) -> AsyncGenerator[Part, None]:
-        self.calls.append((address, call))
-        self.open_calls += 1
-        try:
-            async with aclosing(self.script(address, call)) as parts:
-                async for part in parts:
-                    yield part
-        finally:
-            self.open_calls -= 1
-
-    async def ask(self, **changes: object) -> list[Event]:
-        request = Request("q", "small", TextPrompt("hello " * 100), Sampling(temperature=0), **changes)
-        return [event async for event in self.dispatcher.generate(request, ANYONE)]
-
-    def is_idle(self) -> bool:
-        return (
-            self.open_calls == self.ledger.running == self.dispatcher.in_flight == int(self.store.view().in_flight.sum()) == 0
-        )
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-def text(events: list[Event]) -> str:
-    return "".join(event.text for event in events if isinstance(event, Piece))
-
 
 WHOLE = "".join(f"{i} " for i in range(10))
 
@@ -381,3 +254,12 @@ async def test_a_draining_router_takes_nothing_new() -> None:
     world.dispatcher.draining = True
     with pytest.raises(NoReplica):
         await world.ask()
+
+
+async def test_an_answer_that_breaks_the_form_asked_for_is_a_sign_against_its_pool() -> None:
+    world = World(words)
+    form = Sampling(temperature=0, constraint=Constraint("json_object"))
+    await world.ask(model="auto", sampling=Sampling(temperature=0))
+    assert world.routing.experience.learning.figures().taught == {}
+    await world.ask(model="auto", sampling=form)
+    assert set(world.routing.experience.learning.figures().taught) == {("small", "broke_form")}

@@ -1,12 +1,25 @@
 """The router's metrics: names and labels that boards rely on, figures, and bounds on what callers can make grow."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from router.metrics import MOST_LABEL_VALUES, BoundedLabel, Metrics, ReportState, TopologyState
-from router.request import Decision, Finished, Usage
+from router.errors import BudgetExhausted
+from router.metrics import (
+    MOST_LABEL_VALUES,
+    BoundedLabel,
+    Metrics,
+    ReportState,
+    TopologyState,
+    counters,
+    gauge,
+    gauges,
+    info,
+)
+from router.request import Decision, Embedding, Finished, Usage, Used
 from router.snapshot import Fleet, Pool, Prices
 
 
@@ -158,3 +171,68 @@ def test_topologies_that_were_refused_and_reports_that_failed_are_counted() -> N
     assert ("load_reports_total", frozenset()) not in samples(metrics)
     metrics.watch_reports(lambda: ReportState(sent=20, failed=2))
     assert (value(metrics, "load_reports_total"), value(metrics, "load_report_failures_total")) == (20, 2)
+
+
+def test_what_was_chosen_and_what_it_took() -> None:
+    metrics = Metrics(Fleets())
+    chosen = Decision("a", "m", "a1", "why", quality=0.75, policy="thrifty", exploring=True)
+    metrics.finished(replace(finished(), decision=chosen, used=Used(0.5, 0.25, 2.0)), "red")
+    metrics.finished(finished(), "red")
+    metrics.escalated("a", "b")
+    assert value(metrics, "predicted_quality_sum", pool="a") == 0.75
+    assert value(metrics, "predicted_quality_count", pool="a") == 1
+    assert value(metrics, "explored_total", pool="a") == 1
+    assert value(metrics, "escalations_total", **{"from": "a", "to": "b"}) == 1
+    who = {"pool": "a", "tenant": "red"}
+    took = [value(metrics, name, **who) for name in ("energy_wh_total", "carbon_g_total", "water_ml_total")]
+    assert took == [0.5, 0.25, 2.0]
+
+
+def test_an_embedding_is_paid_like_an_answer() -> None:
+    metrics = Metrics(Fleets())
+    found = Embedding(((1.0,),), 7, Decision("a", "m", "a1", "why"), 0.25, Used(0.5, 0.25, 2.0))
+    metrics.embedded(found, "red")
+    metrics.embedded(replace(found, used=None), "red")
+    assert value(metrics, "request_cost_usd_total", pool="a", tenant="red") == 0.5
+    assert value(metrics, "energy_wh_total", pool="a", tenant="red") == 0.5
+
+
+def test_refusals_for_lack_of_money_are_told_by_tenant() -> None:
+    metrics = Metrics(Fleets())
+    metrics.failed(BudgetExhausted.code, "red", "auto")
+    metrics.failed("overloaded", "blue", "auto")
+    assert value(metrics, "budget_refused_total", tenant="red") == 1
+    assert ("budget_refused_total", frozenset({("tenant", "blue")})) not in samples(metrics)
+    for number in range(MOST_LABEL_VALUES + 50):
+        metrics.failed(BudgetExhausted.code, f"tenant-{number}")
+    # "blue", which was not refused, is one of the values; "other" is one more.
+    assert len([name for name, _ in samples(metrics) if name == "budget_refused_total"]) == MOST_LABEL_VALUES
+
+
+def test_a_preference_has_no_score_and_a_changed_mind_is_counted_apart() -> None:
+    metrics = Metrics(Fleets())
+    metrics.judged("a", None, "")
+    metrics.judged("a", 0.5, "")
+    metrics.rejudged("a")
+    assert value(metrics, "feedback_total", pool="a", label="") == 2
+    assert value(metrics, "feedback_score_count", pool="a") == 1
+    assert value(metrics, "feedback_changed_total", pool="a") == 1
+
+
+def test_modules_show_their_own_figures_each_time_somebody_reads() -> None:
+    metrics, level = Metrics(Fleets()), [1.0]
+    metrics.watch(lambda: [gauge("level", "How high.", level[0])])
+    metrics.watch(lambda: [counters("drops", "How many.", ("pool", "kind"), [(("a", "x"), 3), (("b", "y"), 4)])])
+    metrics.watch(lambda: [gauges("depth", "How deep.", ("pool",), []), info("build", "Which.", {"commit": "c"})])
+    assert value(metrics, "level") == 1
+    level[0] = 2.0
+    assert value(metrics, "level") == 2
+    assert value(metrics, "drops_total", pool="b", kind="y") == 4
+    assert value(metrics, "build_info", commit="c") == 1
+
+
+def test_of_rows_with_equal_labels_one_is_shown() -> None:
+    metrics = Metrics(Fleets())
+    metrics.watch(lambda: [gauges("depth", "How deep.", ("pool",), [(("a",), 1.0), (("a",), 2.0)])])
+    assert metrics.page().decode().count("headgate_router_depth{") == 1
+    assert value(metrics, "depth", pool="a") == 2

@@ -9,11 +9,11 @@ from router.config import RouterConfig, TopologySource
 from router.errors import NoReplica, NotFound
 from router.fleet.specs import PoolSpec, ReplicaSpec, Report
 from router.fleet.store import FleetStore
-from router.picking.prefix_index import PrefixIndex, chain
-from router.picking.registry import build_pipeline
+from router.picking.prefix_index import chain
 from router.request import ChatPrompt, Request, Sampling, TextPrompt, TokenPrompt
-from router.routing import Routing, prompt_bytes
+from router.routing import prompt_bytes
 from router.snapshot import Prices, Tenant
+from tests.routings import routing_of
 
 ANYONE = Tenant("anyone")
 LONG = TextPrompt("A long system prompt that every request of this application begins with. " * 60)
@@ -32,7 +32,7 @@ class World:
             for replica in pool.replicas:
                 report = Report("1", "ready", max_running=8, models=pool.models, max_context_tokens=32_000)
                 self.store.apply_report(replica.id, report)
-        self.routing = Routing(config.auto, build_pipeline(config.picking), PrefixIndex(), Random(7))
+        self.routing = routing_of()
 
     @staticmethod
     def _replicas(letter: str, count: int) -> tuple[ReplicaSpec, ...]:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -11,24 +12,31 @@ from typing import Any
 
 import pytest
 
+from router.admission.money import Expected, Hold
+from router.admission.unlimited import Unlimited
 from router.books import Books
+from router.choosing.cascade import Staged
 from router.config import RouterConfig, TopologySource
 from router.embedding import Embedder
-from router.errors import Forbidden, NoReplica, NotFound, ReplicaLost, Unauthenticated
+from router.errors import BudgetExhausted, Forbidden, NoReplica, NotFound, ReplicaLost, Unauthenticated
 from router.fleet.loads import LoadCounts
 from router.fleet.specs import PoolSpec, ReplicaSpec, Report, TenantSpec
 from router.fleet.store import FleetStore
 from router.metrics import Metrics
-from router.picking.prefix_index import PrefixIndex
-from router.picking.registry import build_pipeline
-from router.request import EmbedCall, Request, TextPrompt
-from router.routing import Routing
+from router.request import BudgetState, Decision, EmbedCall, Quote, Request, Sampling, TextPrompt
 from router.service import Service
 from router.snapshot import Prices, Tenant
+from router.verdict import Verdict
 from router.waiting import WaitingRoom
+from tests.routings import routing_of
 
 KEY = "sk-of-the-search-team"
 ANYONE = Tenant("anyone")
+
+
+def idle() -> SimpleNamespace:
+    """A dispatcher with nothing to do."""
+    return SimpleNamespace(draining=False, bounded=lambda request, tenant: request, staged=lambda plan: Staged())
 
 
 class EmbeddingWorkers:
@@ -42,22 +50,25 @@ class EmbeddingWorkers:
         return tuple((1.0, 0.0) for _ in call.texts), 10
 
 
-def service_over(store: FleetStore, workers: EmbeddingWorkers | None = None) -> Service:
-    config = RouterConfig(topology=TopologySource(file=Path("none")))
-    routing = Routing(config.auto, build_pipeline(config.picking), PrefixIndex(), Random(7))
+def service_over(
+    store: FleetStore, workers: EmbeddingWorkers | None = None, purse: "Purse | Unlimited | None" = None
+) -> Service:
+    routing = routing_of()
     books, room = Books(Metrics(store), LoadCounts()), WaitingRoom(store, most=8)
-    embedder = Embedder(store, workers or EmbeddingWorkers(), routing, books, room, tries=3)
-    return Service(SimpleNamespace(draining=False), embedder, store, routing, books)  # type: ignore[arg-type]
+    embedder = Embedder(store, workers or EmbeddingWorkers(), routing, books, room, tries=3, money=purse)
+    return Service(idle(), embedder, store, routing, books, purse)  # type: ignore[arg-type]
 
 
 def empty_store() -> FleetStore:
     return FleetStore(RouterConfig(topology=TopologySource(file=Path("none"))), rng=Random(1))
 
 
-def service(tenants: tuple[TenantSpec, ...] = (), workers: EmbeddingWorkers | None = None) -> Service:
+def service(
+    tenants: tuple[TenantSpec, ...] = (), workers: EmbeddingWorkers | None = None, purse: "Purse | None" = None
+) -> Service:
     """One generating pool and one that embeds, all of it ready."""
     store = empty_store()
-    made = service_over(store, workers)
+    made = service_over(store, workers, purse)
     pair = (ReplicaSpec("v0", "127.0.0.1:7100"), ReplicaSpec("v1", "127.0.0.1:7101"))
     pools = [
         PoolSpec("small", "small", ("smol",), Prices(1.0, 0.1, 2.0), (ReplicaSpec("s0", "127.0.0.1:7000"),)),
@@ -96,9 +107,124 @@ def test_models_are_those_the_tenant_may_use() -> None:
     assert [card.name for card in made.models(made.authenticate(KEY))] == ["small", "smol"]
 
 
-def test_a_quote_runs_nothing() -> None:
-    quotes = service().quote(Request("q", "small", TextPrompt("hi")), ANYONE)
-    assert [quote.decision.replica for quote in quotes] == ["s0"]
+async def test_a_quote_runs_nothing() -> None:
+    offer = await service().quote(Request("q", "small", TextPrompt("hi")), ANYONE)
+    assert [quote.decision.replica for quote in offer.options] == ["s0"]
+    assert (offer.budgets, offer.refusal) == ((), "")
+
+
+class Purse(Unlimited):
+    """Has this much left; `looked` counts how often it was asked."""
+
+    def __init__(self, left_usd: float) -> None:
+        self.state = BudgetState("search", 1.0, 1.0 - left_usd, "day", hard=True)
+        self.looked = 0
+        self.log: list[tuple[str, float]] = []
+
+    async def look(self, tenant: Tenant) -> tuple[BudgetState, ...]:
+        self.looked += 1
+        return self.states(tenant)
+
+    def states(self, tenant: Tenant) -> tuple[BudgetState, ...]:
+        return (self.state,)
+
+    def refusal(self, tenant: Tenant, bound_usd: float) -> str:
+        return f"{bound_usd:g} is too much" if bound_usd > self.state.remaining_usd else ""
+
+    async def hold(self, request_id: str, tenant: Tenant, bounds_usd: Sequence[float], expected: Expected) -> Hold:
+        if why := self.refusal(tenant, min(bounds_usd)):
+            raise BudgetExhausted(why)
+        assert 0 < expected.usd < bounds_usd[0]
+        self.log.append(("held", bounds_usd[0]))
+        return Hold(request_id, bounds_usd[0], (self.state,))
+
+    def settle(self, tenant: Tenant, hold: Hold, actual_usd: float, expected_usd: float) -> None:
+        self.log.append(("settled", actual_usd))
+
+
+def costing(**bounds_usd: float) -> Service:
+    """Pools by what a request can cost there, in the order in which routing prefers them."""
+    quotes = [Quote(Decision(name, "m", "r0", "why"), usd / 2, 1, 0, 1, usd) for name, usd in bounds_usd.items()]
+    routing = SimpleNamespace(plan=lambda *_: None, quote=lambda *_: quotes)
+    purse = Purse(left_usd=0.5)
+    return Service(idle(), SimpleNamespace(), empty_store(), routing, SimpleNamespace(), purse)  # type: ignore[arg-type]
+
+
+ASKED = Request("q", "auto", TextPrompt("hi"), Sampling(max_tokens=100))
+
+
+@pytest.mark.parametrize(
+    ("bounds_usd", "order", "refusal"),
+    [
+        ({"best": 0.5, "next": 0.25}, {"best": "why", "next": "why"}, ""),
+        (
+            {"best": 0.75, "next": 0.25, "last": 1.0},
+            {"next": "why", "best": "why; not now: 0.75 is too much", "last": "why; not now: 1 is too much"},
+            "",
+        ),
+        ({"best": 1.0, "next": 0.75}, {"best": "why", "next": "why"}, "0.75 is too much"),
+        ({}, {}, "no replica that could take it is ready"),
+    ],
+)
+async def test_a_quote_tells_of_the_money_and_takes_what_can_be_paid(
+    bounds_usd: dict[str, float], order: dict[str, str], refusal: str
+) -> None:
+    offer = await costing(**bounds_usd).quote(ASKED, ANYONE)
+    assert {option.decision.pool: option.decision.reason for option in offer.options} == order
+    assert [option.decision.pool for option in offer.options] == list(order)
+    assert (offer.refusal, offer.budgets) == (refusal, (Purse(left_usd=0.5).state,))
+
+
+async def test_a_quote_where_nobody_is_ready_says_so() -> None:
+    store = empty_store()
+    made = service_over(store)
+    store.apply_topology([PoolSpec("small", "small", ("smol",), Prices(), (), cold_start_wait_s=9)], (), 1)
+    assert (await made.quote(ASKED, ANYONE)).refusal == "no replica that could take it is ready"
+
+
+async def test_budgets_are_asked_for_anew() -> None:
+    made = service(purse=(purse := Purse(left_usd=0.5)))
+    assert (await made.budget(ANYONE), purse.looked) == ((purse.state,), 1)
+    assert await service().budget(ANYONE) == ()
+
+
+def test_a_verdict_goes_to_the_books() -> None:
+    with pytest.raises(NotFound) as caught:
+        service().feedback(Verdict("never", 1.0), ANYONE)
+    assert caught.value.param == "request_id"
+
+
+async def test_embeddings_are_paid_and_what_fails_is_not() -> None:
+    purse = Purse(left_usd=1.0)
+    answer = await service(purse=purse).embed(EmbedCall("e", "mini", ("a" * 100, "b")), ANYONE)
+    (_, held), (_, settled) = purse.log
+    # At 3 USD per million tokens: a byte is a token at most, and the engine counted ten.
+    assert held >= 101 * 3e-6
+    assert settled == answer.cost_usd == pytest.approx(10 * 3e-6)
+    assert answer.budgets == (purse.state,)
+    purse.log.clear()
+    with pytest.raises(NoReplica):
+        await service(workers=EmbeddingWorkers(lose=99), purse=purse).embed(EmbedCall("e", "mini", ("a",)), ANYONE)
+    assert purse.log[1] == ("settled", 0.0)
+    purse.log.clear()
+    asked = EmbeddingWorkers()
+    with pytest.raises(BudgetExhausted):
+        await service(workers=asked, purse=Purse(left_usd=0.0)).embed(EmbedCall("e", "mini", ("a",)), ANYONE)
+    assert not asked.asked
+
+
+async def test_a_caller_who_leaves_an_embedding_gets_the_money_back() -> None:
+    class Stuck(EmbeddingWorkers):
+        async def embed(self, address: str, call: EmbedCall, model: str) -> Any:
+            await asyncio.Event().wait()
+
+    purse = Purse(left_usd=1.0)
+    task = asyncio.create_task(service(workers=Stuck(), purse=purse).embed(EmbedCall("e", "mini", ("a",)), ANYONE))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [what for what, _ in purse.log] == ["held", "settled"]
 
 
 async def test_embeddings_go_to_a_pool_that_embeds_and_cost_what_its_input_costs() -> None:

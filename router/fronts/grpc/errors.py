@@ -52,7 +52,8 @@ _STATUS: dict[type[HeadgateError], grpc.StatusCode] = {
 
 
 def status_of(error: HeadgateError) -> grpc.StatusCode:
-    return _STATUS.get(type(error), grpc.StatusCode.INTERNAL)
+    known = (_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+    return next(known, grpc.StatusCode.INTERNAL)
 
 
 def text_of(error: HeadgateError) -> str:

@@ -11,7 +11,7 @@ from headgate.v1 import inference_pb2
 from router.config import Limits
 from router.fronts.grpc.calls import Context
 from router.fronts.grpc.errors import REQUEST_ID
-from router.fronts.grpc.reply import encode_event, encode_models, encode_quotes
+from router.fronts.grpc.reply import encode_budgets, encode_event, encode_models, encode_offer
 from router.fronts.grpc.request import decode_feedback, decode_request, read_caller
 from router.request import Request
 from router.snapshot import Tenant
@@ -37,11 +37,15 @@ class InferenceServicer:
                 yield encode_event(event)
 
     async def Quote(self, wire: inference_pb2.GenerateRequest, context: Context) -> inference_pb2.QuoteResponse:
-        return encode_quotes(self._service.quote(*self._admit(wire, context)))
+        return encode_offer(await self._service.quote(*self._admit(wire, context)))
 
     async def Feedback(self, wire: inference_pb2.FeedbackRequest, context: Context) -> inference_pb2.FeedbackResponse:
         tenant = self._tenant(context)
-        return inference_pb2.FeedbackResponse(pool=self._service.feedback(*decode_feedback(wire), tenant))
+        return inference_pb2.FeedbackResponse(pool=self._service.feedback(decode_feedback(wire), tenant))
+
+    async def Budget(self, _wire: inference_pb2.BudgetRequest, context: Context) -> inference_pb2.BudgetResponse:
+        budgets = await self._service.budget(self._tenant(context))
+        return inference_pb2.BudgetResponse(budgets=encode_budgets(budgets))
 
     async def ListModels(self, _wire: inference_pb2.ListModelsRequest, context: Context) -> inference_pb2.ListModelsResponse:
         return encode_models(self._service.models(self._tenant(context)))

@@ -1,9 +1,22 @@
 """`router.request` → headgate.v1 messages. Encoding only."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from headgate.v1 import generation_pb2, inference_pb2
-from router.request import Decision, Event, Finished, FinishReason, ModelCard, Piece, Quote, Started, TokenLogprob
+from router.request import (
+    BudgetState,
+    Decision,
+    Event,
+    Finished,
+    FinishReason,
+    ModelCard,
+    Offer,
+    Piece,
+    Quote,
+    Started,
+    TokenLogprob,
+    Used,
+)
 from router.snapshot import Prices
 
 _REASONS: dict[FinishReason | None, generation_pb2.FinishReason] = {
@@ -34,22 +47,31 @@ def encode_decision(decision: Decision) -> inference_pb2.Decision:
         replica=decision.replica,
         reason=decision.reason,
         simulated=decision.simulated,
+        quality=decision.quality,
+        policy=decision.policy,
+        exploring=decision.exploring,
     )
 
 
-def encode_quotes(quotes: Sequence[Quote]) -> inference_pb2.QuoteResponse:
+def encode_offer(offer: Offer) -> inference_pb2.QuoteResponse:
     return inference_pb2.QuoteResponse(
-        options=[
-            inference_pb2.QuoteResponse.Option(
-                decision=encode_decision(quote.decision),
-                cost_usd=quote.cost_usd,
-                prompt_tokens=quote.prompt_tokens,
-                cached_tokens=quote.cached_tokens,
-                output_tokens=quote.output_tokens,
-            )
-            for quote in quotes
-        ]
+        options=map(_option, offer.options), budgets=encode_budgets(offer.budgets), refusal=offer.refusal
     )
+
+
+def encode_budgets(budgets: Iterable[BudgetState]) -> list[inference_pb2.BudgetState]:
+    return [
+        inference_pb2.BudgetState(
+            tenant=budget.tenant,
+            limit_usd=budget.limit_usd,
+            spent_usd=budget.spent_usd,
+            remaining_usd=budget.remaining_usd,
+            window=budget.window,
+            resets_at_s=budget.resets_at_s,
+            hard=budget.hard,
+        )
+        for budget in budgets
+    ]
 
 
 def encode_models(cards: Sequence[ModelCard]) -> inference_pb2.ListModelsResponse:
@@ -67,6 +89,21 @@ def encode_models(cards: Sequence[ModelCard]) -> inference_pb2.ListModelsRespons
             )
             for card in cards
         ]
+    )
+
+
+def _option(quote: Quote) -> inference_pb2.QuoteResponse.Option:
+    return inference_pb2.QuoteResponse.Option(
+        decision=encode_decision(quote.decision),
+        cost_usd=quote.cost_usd,
+        prompt_tokens=quote.prompt_tokens,
+        cached_tokens=quote.cached_tokens,
+        output_tokens=quote.output_tokens,
+        max_cost_usd=quote.max_cost_usd,
+        uncertainty=quote.uncertainty,
+        footprint=_footprint(quote.used),
+        utility=quote.utility,
+        ttft_s=quote.ttft_s,
     )
 
 
@@ -115,7 +152,16 @@ def _finished(event: Finished) -> inference_pb2.Finished:
         resumed=event.resumed,
         ttft_s=event.ttft_s,
         total_s=event.total_s,
+        escalated=event.escalated,
+        footprint=_footprint(event.used),
+        budgets=encode_budgets(event.budgets),
     )
+
+
+def _footprint(used: Used | None) -> inference_pb2.Footprint | None:
+    if used is None:
+        return None
+    return inference_pb2.Footprint(energy_wh=used.energy_wh, carbon_g=used.carbon_g, water_ml=used.water_ml)
 
 
 def _prices(prices: Prices) -> inference_pb2.Prices:

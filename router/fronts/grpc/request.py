@@ -13,6 +13,7 @@ from router.errors import Unauthenticated
 from router.fronts.sampling_rules import check, check_token_ids, fault, json_of
 from router.request import ChatPrompt, Constraint, Prompt, Request, Sampling, TextPrompt, TokenPrompt
 from router.snapshot import Tenant
+from router.verdict import Verdict
 
 LONGEST_NAME_CHARS = 256
 LONGEST_ID_CHARS = 128
@@ -66,15 +67,20 @@ def decode_request(wire: inference_pb2.GenerateRequest, caller: Caller, tenant: 
     )
 
 
-def decode_feedback(wire: inference_pb2.FeedbackRequest) -> tuple[str, float, str]:
-    """Request id, score, label."""
+def decode_feedback(wire: inference_pb2.FeedbackRequest) -> Verdict:
+    """Raises InvalidRequest."""
     if not wire.request_id:
         raise fault("request_id", "is required")
-    if not 0.0 <= wire.score <= 1.0:
+    judged = request_id(wire.request_id)
+    score = wire.score if wire.HasField("score") else None
+    if score is None and not wire.label and not wire.better_than:
+        raise fault("score", "is required where there is neither label nor better_than")
+    if score is not None and not 0.0 <= score <= 1.0:
         raise fault("score", "must be in [0, 1]")
     if len(wire.label) > LONGEST_LABEL_CHARS:
         raise fault("label", f"must have at most {LONGEST_LABEL_CHARS} characters")
-    return request_id(wire.request_id), wire.score, wire.label
+    better_than = request_id(wire.better_than, "better_than") if wire.better_than else ""
+    return Verdict(judged, score, wire.label, better_than)
 
 
 def decode_sampling(wire: generation_pb2.Sampling) -> Sampling:
@@ -109,12 +115,12 @@ def session(text: str) -> str:
     return text
 
 
-def request_id(given: str) -> str:
+def request_id(given: str, where: str = "request_id") -> str:
     """The caller's id, which logs and headers must be able to show, or a new one."""
     if not given:
         return uuid.uuid4().hex
     if len(given) > LONGEST_ID_CHARS or not all("!" <= char <= "~" for char in given):
-        raise fault("request_id", f"must have at most {LONGEST_ID_CHARS} visible ASCII characters")
+        raise fault(where, f"must have at most {LONGEST_ID_CHARS} visible ASCII characters")
     return given
 
 

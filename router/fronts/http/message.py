@@ -26,6 +26,7 @@ REASONS = {
 }
 STATUS_LINES = {status: b"HTTP/1.1 %d %s\r\n" % (status, reason) for status, reason in REASONS.items()}
 JSON = b"content-type: application/json\r\n"
+NO_STORE = b"cache-control: no-store\r\n"
 
 
 @dataclass(frozen=True, slots=True)

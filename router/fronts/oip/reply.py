@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from headgate.oip.v2 import grpc_predict_v2_pb2 as oip
 from router.errors import HeadgateError
 from router.fronts.grpc.errors import text_of
-from router.request import Finished, ModelCard
+from router.request import Finished, ModelCard, tightest_budget
 
 OUTPUTS = ("text_output", "finish_reason")
 VERSION = "1"
@@ -56,9 +56,29 @@ def conclude(message: oip.ModelInferResponse, request_id: str, finished: Finishe
         "cached_tokens": usage.cached_tokens,
         "resumed": finished.resumed,
         "ttft_ms": finished.ttft_s * 1e3,
+        **_about_the_choice(finished),
     }
     for key, value in values.items():
         set_parameter(message, key, value)
+
+
+def _about_the_choice(finished: Finished) -> dict[str, bool | int | float | str]:
+    """What is known of it; most of it is not always."""
+    decision, used = finished.decision, finished.used
+    values: dict[str, bool | int | float | str] = {}
+    if decision.quality is not None:
+        values["quality"] = decision.quality
+    if decision.policy:
+        values["policy"] = decision.policy
+    if decision.exploring:
+        values["exploring"] = True
+    if finished.escalated:
+        values["escalated"] = finished.escalated
+    if used is not None:
+        values |= {"energy_wh": used.energy_wh, "carbon_g": used.carbon_g, "water_ml": used.water_ml}
+    if (tightest := tightest_budget(finished.budgets)) is not None:
+        values |= {"budget_limit_usd": tightest.limit_usd, "budget_remaining_usd": tightest.remaining_usd}
+    return values
 
 
 def set_parameter(message: oip.ModelInferResponse, key: str, value: bool | int | float | str) -> None:
@@ -80,6 +100,8 @@ def failure(wire: oip.ModelInferRequest, error: HeadgateError) -> oip.ModelStrea
     set_parameter(about, "triton_final_response", True)
     set_parameter(about, "error", error.code)
     set_parameter(about, "retryable", error.retryable)
+    if error.retry_after_s is not None:
+        set_parameter(about, "retry_after_ms", max(0, round(error.retry_after_s * 1e3)))
     return oip.ModelStreamInferResponse(error_message=text_of(error), infer_response=about)
 
 

@@ -1,10 +1,7 @@
 """The endpoints under /v1: decode → dispatch → encode, nothing else. What goes wrong is raised; `http_front.py` answers it."""
 
 import asyncio
-import base64
-import sys
 import time
-from array import array
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -15,9 +12,11 @@ import orjson
 
 from router.config import RouterConfig
 from router.errors import HeadgateError, NotFound
-from router.fronts.http.message import JSON, HttpRequest
+from router.fronts.http.message import JSON, NO_STORE, HttpRequest
 from router.fronts.http.reply import Reply
+from router.fronts.openai.about import budget_objects, decision_headers, offer_object
 from router.fronts.openai.answer import Answer
+from router.fronts.openai.embedding import embedding_headers, embedding_object
 from router.fronts.openai.errors import error_body
 from router.fronts.openai.faults import InvalidValue, NotJson
 from router.fronts.openai.kinds import Number
@@ -32,18 +31,12 @@ from router.fronts.openai.request import (
     read_embedding,
     read_feedback,
 )
-from router.fronts.openai.response import (
-    SSE,
-    answer_headers,
-    decision_headers,
-    decision_object,
-    model_objects,
-    quote_object,
-)
+from router.fronts.openai.response import SSE, answer_headers, model_objects
 from router.fronts.openai.stream import StreamWriter
 from router.merge import merged
-from router.request import EmbedCall, Embedding, Event, Finished, ModelCard, Piece, Quote, Request, Started
+from router.request import BudgetState, EmbedCall, Embedding, Event, Finished, ModelCard, Offer, Piece, Request, Started
 from router.snapshot import Tenant
+from router.verdict import Verdict
 
 
 class Backend(Protocol):
@@ -52,9 +45,10 @@ class Backend(Protocol):
     def authenticate(self, bearer: str | None) -> Tenant: ...
     def generate(self, request: Request, tenant: Tenant) -> AsyncGenerator[Event, None]: ...
     async def embed(self, call: EmbedCall, tenant: Tenant) -> Embedding: ...
-    def quote(self, request: Request, tenant: Tenant) -> list[Quote]: ...
+    async def quote(self, request: Request, tenant: Tenant) -> Offer: ...
+    async def budget(self, tenant: Tenant) -> tuple[BudgetState, ...]: ...
     def models(self, tenant: Tenant) -> list[ModelCard]: ...
-    def feedback(self, request_id: str, score: float, label: str, tenant: Tenant) -> str: ...
+    def feedback(self, verdict: Verdict, tenant: Tenant) -> str: ...
     def ready(self) -> bool: ...
     @property
     def draining(self) -> bool: ...
@@ -106,20 +100,9 @@ class OpenAiEndpoints:
     async def embeddings(self, exchange: Exchange) -> None:
         tenant, caller = self._caller(exchange)
         call, packed = read_embedding(_json_body(exchange.request), caller, self._rules)
+        exchange.id = call.id
         found = await self._backend.embed(call, tenant)
-        decision, tokens = found.decision, found.prompt_tokens
-        body = {
-            "object": "list",
-            "model": decision.model,
-            "data": [
-                {"object": "embedding", "index": index, "embedding": _packed(vector) if packed else vector}
-                for index, vector in enumerate(found.vectors)
-            ],
-            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-            "headgate": {"request_id": call.id, **decision_object(decision), "cost_usd": found.cost_usd},
-        }
-        cost = b"x-headgate-cost-usd: %b\r\n" % f"{found.cost_usd:.9g}".encode()
-        exchange.send(body, JSON + decision_headers(call.id, decision) + cost)
+        exchange.send(embedding_object(call.id, found, packed=packed), embedding_headers(call.id, found))
 
     async def models(self, exchange: Exchange) -> None:
         tenant = self._tenant(exchange.request)
@@ -135,15 +118,20 @@ class OpenAiEndpoints:
     async def quote(self, exchange: Exchange) -> None:
         tenant, caller = self._caller(exchange)
         call = read_chat(_json_body(exchange.request), caller, self._rules)
-        options = self._backend.quote(call.requests[0], tenant)
-        body = {"object": "headgate.quote", "request_id": call.id, "options": [quote_object(option) for option in options]}
-        exchange.send(body)
+        exchange.id = call.id
+        offer = await self._backend.quote(call.requests[0], tenant)
+        exchange.send({"object": "headgate.quote", "request_id": call.id, **offer_object(offer)})
+
+    async def budget(self, exchange: Exchange) -> None:
+        tenant = self._tenant(exchange.request)
+        budgets = budget_objects(await self._backend.budget(tenant))
+        exchange.send({"object": "headgate.budget", "tenant": tenant.name, "budgets": budgets}, JSON + NO_STORE)
 
     async def feedback(self, exchange: Exchange) -> None:
         tenant = self._tenant(exchange.request)
-        request_id, score, label = read_feedback(_json_body(exchange.request))
-        pool = self._backend.feedback(request_id, score, label, tenant)
-        exchange.send({"object": "headgate.feedback", "request_id": request_id, "pool": pool})
+        verdict = read_feedback(_json_body(exchange.request))
+        pool = self._backend.feedback(verdict, tenant)
+        exchange.send({"object": "headgate.feedback", "request_id": verdict.request_id, "pool": pool})
 
     async def _generate(self, exchange: Exchange, tenant: Tenant, call: Call) -> None:
         exchange.id = call.id
@@ -227,11 +215,3 @@ def _number(value: bytes) -> object:
         return float(value)
     except ValueError:
         return None
-
-
-def _packed(vector: tuple[float, ...]) -> str:
-    """Base64 of little-endian 32-bit floats, as OpenAI packs vectors."""
-    floats = array("f", vector)
-    if sys.byteorder == "big":
-        floats.byteswap()
-    return base64.b64encode(floats.tobytes()).decode()

@@ -6,6 +6,7 @@ import orjson
 
 from router.errors import (
     AnswerLost,
+    BudgetExhausted,
     DeadlineExceeded,
     Forbidden,
     HeadgateError,
@@ -25,12 +26,16 @@ _STATUS: dict[type[HeadgateError], tuple[int, str]] = {
     Unauthenticated: (401, "invalid_request_error"),
     Forbidden: (403, "permission_error"),
     NotFound: (404, "invalid_request_error"),
+    # OpenAI's own word for an account without money; the code stays ours.
+    BudgetExhausted: (429, "insufficient_quota"),
     Rejected: (429, "rate_limit_error"),
     NoReplica: (503, "service_unavailable_error"),
     DeadlineExceeded: (504, "timeout_error"),
     AnswerLost: (502, "server_error"),
 }
 _INTERNAL = (500, "server_error")
+# OpenAI's clients repeat a 429 by themselves and wait no longer than this; a budget's window mostly ends later.
+_LONGEST_CLIENT_WAIT_S = 60.0
 
 
 def status_of(error: HeadgateError) -> int:
@@ -47,7 +52,7 @@ def error_body(error: HeadgateError) -> bytes:
 
 def error_headers(error: HeadgateError) -> bytes:
     """Content type, and when and whether to try again, in the words that OpenAI's clients obey."""
-    lines = JSON + (b"x-should-retry: true\r\n" if error.retryable else b"x-should-retry: false\r\n")
+    lines = JSON + (b"x-should-retry: true\r\n" if _worth_repeating(error) else b"x-should-retry: false\r\n")
     if error.retry_after_s is not None:
         wait_s = max(error.retry_after_s, 0.0)
         lines += b"retry-after: %d\r\nretry-after-ms: %d\r\n" % (math.ceil(wait_s), round(wait_s * 1000))
@@ -61,6 +66,12 @@ def fault_page(status: int, message: str) -> bytes:
     if status in (500, 503):
         return _page(message, "server_error", None, "internal" if status == 500 else "overloaded")
     return _page(message, "invalid_request_error", None, None)
+
+
+def _worth_repeating(error: HeadgateError) -> bool:
+    if isinstance(error, BudgetExhausted):
+        return error.retry_after_s is not None and error.retry_after_s <= _LONGEST_CLIENT_WAIT_S
+    return error.retryable
 
 
 def _place(error: HeadgateError) -> tuple[int, str]:

@@ -12,6 +12,7 @@ import orjson
 
 from router.fronts.openai.kinds import INT32_MAX, Fixed, Schema
 from router.fronts.openai.parameters import PARAMETERS, Api, Parameter, rows
+from router.fronts.openai.schemas import BUDGET, FEEDBACK, QUOTE
 
 _REQUIRED: dict[Api, list[str]] = {
     "chat": ["model", "messages"],
@@ -35,23 +36,13 @@ _ERROR: Schema = {
     },
     "required": ["error"],
 }
-_FEEDBACK: Schema = {
-    "type": "object",
-    "properties": {
-        "request_id": {"type": "string", "minLength": 1, "maxLength": 128},
-        "score": {"type": "number", "minimum": 0, "maximum": 1},
-        "label": {"type": ["string", "null"], "maxLength": 256},
-    },
-    "required": ["request_id", "score"],
-    "additionalProperties": False,
-}
 _FAULTS = {
     "400": "The request must be changed; `param` names the parameter at fault",
     "401": "No API key, or one that nobody holds",
     "403": "This key may not use that pool",
     "404": "No such model, pool or request",
     "415": "The body is not application/json",
-    "429": "Come back later: `retry-after` says when",
+    "429": "Come back later: `retry-after` says when; with code `budget_exceeded` the tenant's money is spent",
     "502": "The answer broke off and could not be continued",
     "503": "No replica is ready",
     "504": "The request's own time limit passed",
@@ -89,8 +80,11 @@ def _paths() -> dict[str, Any]:
         "/v1/chat/completions": {"post": _operation("chat", _TITLES["chat"], _ref("chat"), streams=True)},
         "/v1/completions": {"post": _operation("completions", _TITLES["completions"], _ref("completions"), streams=True)},
         "/v1/embeddings": {"post": _operation("embeddings", _TITLES["embeddings"], _ref("embeddings"))},
-        "/v1/headgate/quote": {"post": _operation("quote", "Where a chat would go and what it would cost", _ref("chat"))},
-        "/v1/headgate/feedback": {"post": _operation("feedback", "What an answer was worth", _FEEDBACK)},
+        "/v1/headgate/quote": {
+            "post": _operation("quote", "Where a chat would go and what it would cost", _ref("chat"), answer=QUOTE)
+        },
+        "/v1/headgate/feedback": {"post": _operation("feedback", "What an answer was worth", FEEDBACK)},
+        "/v1/headgate/budget": {"get": _operation("budget", "What this key's tenant may spend and has spent", answer=BUDGET)},
         "/v1/models": {"get": _operation("models", "Every model this key may ask for")},
         "/v1/models/{model}": {"get": {**_operation("model", "One model"), "parameters": [model]}},
         "/healthz": {"get": _operation("health", "The process answers")},
@@ -99,8 +93,10 @@ def _paths() -> dict[str, Any]:
     }
 
 
-def _operation(name: str, summary: str, body: Schema | None = None, *, streams: bool = False, kind: str = "") -> Schema:
-    content: Schema = {kind or "application/json": {}}
+def _operation(
+    name: str, summary: str, body: Schema | None = None, *, answer: Schema | None = None, streams: bool = False, kind: str = ""
+) -> Schema:
+    content: Schema = {kind or "application/json": {"schema": answer} if answer else {}}
     if streams:
         content["text/event-stream"] = {}
     error = {"application/json": {"schema": _ref("Error")}}
@@ -178,7 +174,31 @@ Headgate reads every parameter of OpenAI's chat, completions and embeddings, and
 - Contents of messages are texts or lists of text parts; parts are joined with line ends. Other content types are refused.
 - Headers: `authorization: Bearer KEY` (or `api-key`, `x-api-key`); `x-request-id` (1 to 128 letters, digits, `-_.:`; goes back
   with the answer); `x-session-id` (requests of one session prefer one replica); `x-headgate-timeout-s` (the time limit).
-- A client that closes its side of the connection has hung up: its request ends in the engine at once."""
+- A client that closes its side of the connection has hung up: its request ends in the engine at once.
+
+## What comes back beside the answer
+
+The last chunk of a stream, and every whole answer, have an object `headgate`. Whole answers say the same in headers; streams
+say there what is known when they start. [The life of a request](request-life.md) tells what the values mean.
+
+| `headgate` | header `x-headgate-…` | |
+|---|---|---|
+| `request_id` | `request-id` | for feedback |
+| `pool`, `model`, `replica`, `reason`, `simulated` | the same | who answered, and why |
+| `quality` | `quality` | predicted probability that the answer is good; `null`, no header: nothing was predicted |
+| `policy`, `exploring` | the same, where there is one | what it was decided under; the pool was taken to learn about it |
+| `cost_usd` | `cost-usd` | all prompts and choices, and dropped answers of a cascade |
+| `cached_tokens`, `resumed`, `escalated` | `cached-tokens`, … | found in the cache; replicas lost; answers not good enough |
+| `ttft_ms` | | until the first token |
+| `footprint` | `energy-wh`, `carbon-g`, `water-ml` | an estimate; `null`, no headers: the pool has no figures |
+| `budgets` | `budget-tenant`, `-limit-usd`, `-remaining-usd`, `-resets-at` | in the headers, the one that ends first |
+
+`POST /v1/headgate/quote` takes a chat and says where it would go, what it would cost at most, and whether it would be refused.
+`GET /v1/headgate/budget` (also `/v1/budget`) shows the budgets. `POST /v1/headgate/feedback` takes `request_id` and at least
+one of `score` (0 to 1), `label` and `better_than` (another request id of yours); a second verdict replaces the first.
+
+A request that no budget is left for is answered with 429, type `insufficient_quota`, code `budget_exceeded`; `retry-after`
+says when the window ends, and `x-should-retry` is `true` only where that is within a minute."""
 
 
 if __name__ == "__main__":

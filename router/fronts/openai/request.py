@@ -10,12 +10,20 @@ from typing import Any, Literal
 
 from router.fronts.openai.body import Given, json_object, parameters
 from router.fronts.openai.faults import InvalidValue, MissingParameter, UnknownParameter, UnsupportedParameter
-from router.fronts.openai.kinds import Number, Text, as_json, object_json
+from router.fronts.openai.kinds import Kind, Number, Text, as_json, object_json
 from router.fronts.openai.messages import names_a_tool
 from router.fronts.openai.special import MAX_PROMPTS
 from router.request import ChatPrompt, Constraint, EmbedCall, Prompt, Request, Sampling, TextPrompt
+from router.verdict import Verdict
 
 _COMPLETION_TOKENS = 16
+# Fields of a verdict; all but the first may be left out.
+_VERDICT: dict[str, Kind] = {
+    "request_id": Text(128),
+    "score": Number(0.0, 1.0),
+    "label": Text(256, low=0),
+    "better_than": Text(128),
+}
 _ID_CHARS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:")
 
 
@@ -114,21 +122,18 @@ def read_embedding(body: bytes, caller: Caller, rules: Rules) -> tuple[EmbedCall
     return call, given.front.get("encoding_format") == "base64"
 
 
-def read_feedback(body: bytes) -> tuple[str, float, str]:
-    """Request id, score and label of a verdict on an answer."""
-    given = json_object(body)
+def read_feedback(body: bytes) -> Verdict:
+    """A verdict on an answer. Raises InvalidRequest with the field at fault."""
+    given = {name: value for name, value in json_object(body).items() if value is not None or name not in _VERDICT}
     for name in given:
-        if name not in ("request_id", "score", "label"):
+        if name not in _VERDICT:
             raise UnknownParameter("unknown field", param=name[:64] or "body")
-    for name in ("request_id", "score"):
-        if given.get(name) is None:
-            raise MissingParameter(f"{name} is required", param=name)
-    label = given.get("label")
-    return (
-        Text(128).check(given["request_id"], "request_id"),
-        Number(0.0, 1.0).check(given["score"], "score"),
-        "" if label is None else Text(256, low=0).check(label, "label"),
-    )
+    if "request_id" not in given:
+        raise MissingParameter("request_id is required", param="request_id")
+    checked = {name: _VERDICT[name].check(value, name) for name, value in given.items()}
+    if not checked.keys() & {"score", "better_than"} and not checked.get("label"):
+        raise MissingParameter("score is required where there is neither label nor better_than", param="score")
+    return Verdict(**checked)
 
 
 def fresh_id() -> str:

@@ -4,11 +4,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from router.fronts.http.message import JSON
-from router.request import Decision, Finished, ModelCard, Quote, Usage
+from router.fronts.openai.about import (
+    budget_objects,
+    cost_headers,
+    decision_headers,
+    decision_object,
+    footprint_object,
+)
+from router.request import BudgetState, Decision, Finished, ModelCard, Usage, Used
 from router.snapshot import Prices
 
 SSE = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
-_CONTROL = dict.fromkeys((*range(32), 127), " ")
 
 
 @dataclass(slots=True)
@@ -19,7 +25,10 @@ class Tally:
     usage: Usage = field(default_factory=Usage)
     cost_usd: float = 0.0
     resumed: int = 0
+    escalated: int = 0
     ttft_s: float = 0.0
+    used: Used | None = None
+    budgets: tuple[BudgetState, ...] = ()
     decision: Decision = field(default_factory=lambda: Decision("", "", "", ""))
     answers: int = 0
 
@@ -27,7 +36,10 @@ class Tally:
         self.answers += 1
         self.cost_usd += finished.cost_usd
         self.resumed += finished.resumed
+        self.escalated += finished.escalated
         self.decision = finished.decision
+        self.used = _sum(self.used, finished.used)
+        self.budgets = finished.budgets
         if self.answers == 1:
             self.usage, self.ttft_s = finished.usage, finished.ttft_s
             return
@@ -38,6 +50,12 @@ class Tally:
             was.cached_tokens + new.cached_tokens,
         )
         self.ttft_s = min(self.ttft_s, finished.ttft_s)
+
+
+def _sum(one: Used | None, other: Used | None) -> Used | None:
+    if one is None or other is None:
+        return one or other
+    return Used(one.energy_wh + other.energy_wh, one.carbon_g + other.carbon_g, one.water_ml + other.water_ml)
 
 
 def usage_object(usage: Usage) -> dict[str, Any]:
@@ -57,53 +75,22 @@ def headgate_object(tally: Tally) -> dict[str, Any]:
         "cost_usd": tally.cost_usd,
         "cached_tokens": tally.usage.cached_tokens,
         "resumed": tally.resumed,
+        "escalated": tally.escalated,
         "ttft_ms": round(tally.ttft_s * 1000, 3),
+        "footprint": footprint_object(tally.used),
+        "budgets": budget_objects(tally.budgets),
     }
-
-
-def decision_object(decision: Decision) -> dict[str, Any]:
-    return {
-        "pool": decision.pool,
-        "model": decision.model,
-        "replica": decision.replica,
-        "reason": decision.reason,
-        "simulated": decision.simulated,
-    }
-
-
-def decision_headers(request_id: str, decision: Decision) -> bytes:
-    """What is known when an answer starts, as header lines."""
-    return (
-        f"x-headgate-request-id: {request_id}\r\n"
-        f"x-headgate-pool: {_clean(decision.pool)}\r\n"
-        f"x-headgate-model: {_clean(decision.model)}\r\n"
-        f"x-headgate-replica: {_clean(decision.replica)}\r\n"
-        f"x-headgate-reason: {_clean(decision.reason)}\r\n"
-        f"x-headgate-simulated: {'true' if decision.simulated else 'false'}\r\n"
-    ).encode()
 
 
 def answer_headers(tally: Tally) -> bytes:
     """What is known when an answer is whole, as header lines."""
-    return (
-        JSON
-        + decision_headers(tally.id, tally.decision)
-        + (
-            f"x-headgate-cost-usd: {tally.cost_usd:.9g}\r\n"
-            f"x-headgate-cached-tokens: {tally.usage.cached_tokens}\r\n"
-            f"x-headgate-resumed: {tally.resumed}\r\n"
-        ).encode()
+    counts = (
+        f"x-headgate-cached-tokens: {tally.usage.cached_tokens}\r\n"
+        f"x-headgate-resumed: {tally.resumed}\r\n"
+        f"x-headgate-escalated: {tally.escalated}\r\n"
     )
-
-
-def quote_object(quote: Quote) -> dict[str, Any]:
-    return {
-        **decision_object(quote.decision),
-        "cost_usd": quote.cost_usd,
-        "prompt_tokens": quote.prompt_tokens,
-        "cached_tokens": quote.cached_tokens,
-        "output_tokens": quote.output_tokens,
-    }
+    paid = cost_headers(tally.cost_usd, tally.used, tally.budgets)
+    return JSON + decision_headers(tally.id, tally.decision) + counts.encode() + paid
 
 
 def model_objects(cards: list[ModelCard], created_s: int) -> list[dict[str, Any]]:
@@ -143,10 +130,3 @@ def _prices_object(prices: Prices) -> dict[str, float]:
         "cached_input_usd_per_mtok": prices.cached_input,
         "output_usd_per_mtok": prices.output,
     }
-
-
-def _clean(text: str) -> str:
-    """Text that can't break out of its header line."""
-    if text.isascii() and text.isprintable():
-        return text
-    return text.translate(_CONTROL).encode("ascii", "replace").decode()

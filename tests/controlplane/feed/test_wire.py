@@ -23,6 +23,15 @@ def test_a_pool_as_routers_read_it() -> None:
         prefillPool="pre",
         model={"name": "m", "aliases": ["z", "n"]},
         prices={"inputUsdPerMtok": 1.0, "cachedInputUsdPerMtok": 0.5, "outputUsdPerMtok": 2.0},
+        hosting={
+            "usdPerHour": 4.0,
+            "tokensPerSecond": 900,
+            "powerWatts": 700,
+            "pue": 1.25,
+            "carbonGPerKwh": 390,
+            "waterSiteLPerKwh": 0.2,
+            "waterSourceLPerKwh": 3.1,
+        },
         objectives={"ttftMs": 300, "tpotMs": 20},
         coldStart={"waitSeconds": 60},
     )
@@ -39,7 +48,22 @@ def test_a_pool_as_routers_read_it() -> None:
     prices = read.prices
     assert (prices.input_usd_per_mtok, prices.cached_input_usd_per_mtok, prices.output_usd_per_mtok) == (1.0, 0.5, 2.0)
     assert (read.ttft_ms, read.tpot_ms, read.cold_start_wait_s) == (300, 20, 60)
+    assert read.hosting == wire.Hosting(
+        usd_per_hour=4.0,
+        tokens_per_s=900.0,
+        power_w=700.0,
+        pue=1.25,
+        carbon_g_per_kwh=390.0,
+        water_site_l_per_kwh=0.2,
+        water_source_l_per_kwh=3.1,
+    )
     assert list(read.replicas) == [wire.Replica(id="x", address="10.0.0.1:7000", draining=True, revision="r1")]
+
+
+def test_hosting_is_told_where_it_is_given_and_without_a_throughput_that_is_to_be_measured() -> None:
+    plain, hosted = told(pools=(pool("a"), pool("b", hosting={"usdPerHour": 1.0}))).pools
+    assert not plain.HasField("hosting")
+    assert hosted.hosting == wire.Hosting(usd_per_hour=1.0, pue=1.0)
 
 
 def test_a_pool_that_refuses_while_cold_lets_nobody_wait() -> None:
@@ -79,26 +103,33 @@ def test_a_policy_as_routers_read_it() -> None:
         "full",
         strategy="qualityFloor",
         qualityFloor=0.0,
-        weights={"quality": 1, "cost": 2, "latency": 3, "energy": 4, "carbon": 5},
-        cascade={"pools": ["b", "a"], "minConfidence": 0.7, "maxCostUsd": 0.1},
+        weights={"quality": 1, "cost": 2, "latency": 3, "energy": 4, "carbon": 5, "water": 6},
+        cascade={"pools": ["b", "a"], "minConfidence": 0.7, "maxCostUsd": 0.1, "evidence": "verifier", "samples": 2},
         chunks={"enabled": False, "deadlineMs": 9, "maxTokens": 100},
         canaries=[{"pool": "c", "percent": 5}],
+        exploreShare=0.05,
     )
     plain, read = sorted(told(policies=(full, policy("a-plain", strategy="fixed", pool="x"))).policies, key=lambda p: p.name)
     assert read == wire.Policy(
         name="full",
         strategy="qualityFloor",
         quality_floor=0.0,
-        weights=wire.PolicyWeights(quality=1, cost=2, latency=3, energy=4, carbon=5),
-        cascade=wire.Cascade(pools=["b", "a"], min_confidence=0.7, max_cost_usd=0.1),
+        weights=wire.PolicyWeights(quality=1, cost=2, latency=3, energy=4, carbon=5, water=6),
+        cascade=wire.Cascade(pools=["b", "a"], min_confidence=0.7, max_cost_usd=0.1, evidence="verifier", samples=2),
         chunks=wire.ChunkSearch(enabled=False, deadline_ms=9, max_tokens=100),
         canaries=[wire.Canary(pool="c", percent=5)],
+        explore_share=0.05,
     )
     assert read.HasField("quality_floor")
     assert (plain.strategy, plain.pool) == ("fixed", "x")
     assert not plain.HasField("quality_floor")
     assert not plain.HasField("cascade")
     assert (plain.chunks.enabled, plain.chunks.deadline_ms, plain.chunks.HasField("max_tokens")) == (True, 5, False)
+
+
+def test_a_policy_of_ones_own() -> None:
+    (read,) = told(policies=(policy("p", strategy="custom", custom="night-shift"),)).policies
+    assert (read.strategy, read.custom, read.explore_share) == ("custom", "night-shift", 0.0)
 
 
 @pytest.mark.parametrize("version", [0, 1, 2**63])

@@ -3,18 +3,28 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from math import isfinite
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from controlplane.feed.model import FleetSeen
 from controlplane.feed.service import Feed
+from controlplane.feed.snapshot import build
+from controlplane.feed.wire import encode
+from controlplane.resources.hardware import Hosting
+from controlplane.resources.schema import structural
+from headgate.v1.topology_pb2 import TopologySnapshot
 from router.fleet.channels import Channels
 from router.fleet.control_plane import ControlPlane
 from router.fleet.loads import LoadCounts
 from router.fleet.reporting import LoadReporter
+from router.fleet.specs import CascadeSpec, HostingSpec, PolicySpec
 from router.fleet.store import FleetStore
 from router.fleet.topology import SourceHealth
 from router.fleet.topology_stream import TopologyStream
+from router.fleet.topology_wire import decode
 from router.tls import CONTROL_PLANE, TlsFiles
 from router.waiting import WaitingRoom
 from tests.certificates import make_certificates
@@ -83,6 +93,33 @@ async def test_whatever_the_cluster_holds_the_router_takes_it() -> None:
         }
         assert [p.name for p in router.store.policies] == ["p"]
         assert next(spec for spec in router.store.pools if spec.name == "large").cold_start_wait_s == 9
+
+
+def test_both_sides_mean_the_same_by_what_is_left_out() -> None:
+    hosted = pool("a", hosting={"usdPerHour": 4.0})
+    body = encode(build(FleetSeen(pools=(hosted,), policies=(policy("p"), policy("q", cascade={"pools": ["a", "b"]})))))
+    told = decode(TopologySnapshot.FromString(body))
+    assert told.policies == (PolicySpec("p"), PolicySpec("q", cascade=CascadeSpec(("a", "b"))))
+    assert told.pools[0].hosting == HostingSpec(usd_per_hour=4.0)
+
+
+@pytest.mark.parametrize("edge", ["minimum", "maximum"])
+def test_a_router_takes_the_edges_of_what_the_schema_allows(edge: str) -> None:
+    """One object must never make routers refuse all of them."""
+    fields = structural(Hosting)["properties"]
+    edges = {name: field[edge] + (5e-324 if f"exclusive{edge.title()}" in field else 0) for name, field in fields.items()}
+    edges |= {"powerWatts": 1.0} if edge == "minimum" else {}  # or carbon and water would be refused beside it
+    seen = FleetSeen(
+        pools=(pool("a", hosting=edges),),
+        tenants=(tenant("t", budget={"usd": 0, "window": "day", "hard": True}),),
+        policies=(
+            policy("p", strategy="custom", custom="x" * 63, cascade={"pools": ["a", "b"], "samples": 16}, exploreShare=1),
+        ),
+    )
+    told = decode(TopologySnapshot.FromString(encode(build(seen))))
+    fleet = store()
+    fleet.apply_topology(told.pools, told.tenants, told.version, told.policies)
+    assert all(map(isfinite, (fleet.view().pools[0].prices.output, fleet.view().pools[0].prices.input)))
 
 
 async def test_a_request_that_waits_in_the_router_wakes_its_pool() -> None:

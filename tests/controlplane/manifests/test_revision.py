@@ -18,6 +18,7 @@ SAME_PODS: list[dict[str, Any]] = [
     {"tier": "moe"},
     {"role": "prefill"},
     {"prices": {"outputUsdPerMtok": 3}},
+    {"hosting": {"usdPerHour": 4.0, "powerWatts": 700}},
     {"objectives": {"ttftMs": 1}},
     {"autoscaling": {"maxReplicas": 9}},
     {"coldStart": {"policy": "Refuse"}},

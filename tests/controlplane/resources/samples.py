@@ -45,6 +45,15 @@ FULL: dict[str, dict[str, Any]] = {
         },
         "cache": {"claimSize": "500Gi", "storageClass": "fast.nvme", "accessMode": "ReadWriteOnce", "mountPath": "/weights"},
         "prices": {"inputUsdPerMtok": 0.5, "cachedInputUsdPerMtok": 0.05, "outputUsdPerMtok": 1.5},
+        "hosting": {
+            "usdPerHour": 31.92,
+            "tokensPerSecond": 2500.5,
+            "powerWatts": 6000,
+            "pue": 1.15,
+            "carbonGPerKwh": 390,
+            "waterSiteLPerKwh": 0.2,
+            "waterSourceLPerKwh": 3.1,
+        },
         "objectives": {"ttftMs": 500, "tpotMs": 30},
         "replicas": 3,
         "autoscaling": {
@@ -84,8 +93,15 @@ FULL: dict[str, dict[str, Any]] = {
     "RoutingPolicy": {
         "strategy": "qualityFloor",
         "qualityFloor": 0.75,
-        "weights": {"quality": 2, "cost": 0.5, "latency": 0, "energy": 0.1, "carbon": 0.2},
-        "cascade": {"pools": ["small", "large"], "minConfidence": 0.6, "maxCostUsd": 0.02},
+        "weights": {"quality": 2, "cost": 0.5, "latency": 0, "energy": 0.1, "carbon": 0.2, "water": 0.3},
+        "exploreShare": 0.05,
+        "cascade": {
+            "pools": ["small", "large"],
+            "minConfidence": 0.6,
+            "maxCostUsd": 0.02,
+            "evidence": "agreement",
+            "samples": 5,
+        },
         "chunks": {"enabled": False, "deadlineMs": 20, "maxTokens": 4000},
         "canaries": [{"pool": "next", "percent": 10}, {"pool": "other", "percent": 90}],
     },

@@ -59,6 +59,12 @@ def test_every_list_and_map_of_a_spec_is_bounded() -> None:
             assert {"minimum", "maximum"} <= node.keys(), path
 
 
+def test_bounds_are_whole_numbers() -> None:
+    """The API server cuts a bound to an integer where the value is one: with a minimum of 0.001 it would take 0."""
+    for path, node in SPECS:
+        assert all(float(node.get(bound, 0)).is_integer() for bound in ("minimum", "maximum")), path
+
+
 def test_rules_name_fields_that_are_there() -> None:
     ruled = [(path, node, rule) for path, node in ALL for rule in node.get("x-kubernetes-validations", ())]
     assert len(ruled) > 25

@@ -7,7 +7,8 @@ import pytest
 
 from router.admission.keys import ANONYMOUS, Keyring
 from router.errors import Unauthenticated
-from router.snapshot import Tenant
+from router.fleet.specs import BudgetSpec
+from router.snapshot import Budget, Tenant
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,9 @@ class Spec:
     key_sha256: tuple[bytes, ...] = ()
     pools: tuple[str, ...] = ()
     cache_group: str = ""
+    parent: str = ""
+    policy: str = ""
+    budget: BudgetSpec | None = None
 
 
 def digest(key: str) -> bytes:
@@ -92,3 +96,38 @@ def test_one_key_of_two_tenants_is_a_fault_of_the_topology() -> None:
     with pytest.raises(ValueError, match="red and thief hold the same API key"):
         Keyring((RED, Spec("thief", RED.key_sha256)))
     assert Keyring((Spec("red", (digest("a"), digest("a"))),)).tenant_for("a").name == "red"
+
+
+def budgets_of(ring: Keyring, key: str) -> tuple[Budget, ...]:
+    return ring.tenant_for(key).budgets
+
+
+def test_the_budgets_of_those_above_hold_too_own_first() -> None:
+    ring = Keyring(
+        (
+            Spec("org", budget=BudgetSpec(100.0, "month", hard=True)),
+            Spec("team", (digest("team"),), parent="org"),  # none of its own
+            Spec("key", (digest("key"),), parent="team", policy="cheap", budget=BudgetSpec(1.0, "hour")),
+            Spec("free", (digest("free"),)),
+        )
+    )
+    org, own = Budget("org", 100.0, "month", hard=True), Budget("key", 1.0, "hour")
+    assert budgets_of(ring, "key") == (own, org)
+    assert budgets_of(ring, "team") == (org,)
+    assert budgets_of(ring, "free") == ()
+    assert ring.tenant_for("key").policy == "cheap"
+
+
+def test_a_parent_that_is_not_there_lets_nothing_be_spent() -> None:
+    ring = Keyring((Spec("key", (digest("key"),), parent="gone", budget=BudgetSpec(1.0)),))
+    assert budgets_of(ring, "key") == (Budget("key", 1.0), Budget("gone", 0.0, hard=True))
+
+
+def test_a_circle_of_parents_ends() -> None:
+    ring = Keyring(
+        (
+            Spec("a", (digest("a"),), parent="b", budget=BudgetSpec(1.0)),
+            Spec("b", (digest("b"),), parent="a", budget=BudgetSpec(2.0)),
+        )
+    )
+    assert budgets_of(ring, "a") == (Budget("a", 1.0), Budget("b", 2.0))

@@ -2,14 +2,18 @@
 
 import pytest
 
-from router.choosing.choose import AutoRule, PoolChoice, choose
+from router.choosing.beliefs import Beliefs
+from router.choosing.choose import Asked, Chooser, PoolChoice, Seen
 from router.choosing.features import Features
+from router.choosing.rule import AutoRule
+from router.choosing.terms import OWN_TERMS
 from router.errors import Forbidden, HeadgateError, InvalidRequest, NoReplica, NotFound
 from router.request import Request, TextPrompt
 from router.snapshot import Fleet, Pool, Prices, Tenant
 from tests.fleets import fleet_of, pool_of
 
 ANYONE = Tenant("anyone")
+CHOOSER = Chooser(Beliefs(AutoRule()).of)
 PLAIN = Features(prompt_tokens=50, output_tokens=100, question=True)
 CODE = Features(prompt_tokens=50, output_tokens=100, code=True)
 HARD = Features(prompt_tokens=2000, output_tokens=100, code=True)
@@ -36,7 +40,8 @@ def chosen(
     model: str, features: Features = PLAIN, seen: Fleet | None = None, tenant: Tenant = ANYONE, **cached: float
 ) -> tuple[PoolChoice, ...]:
     request = Request("r", model, TextPrompt("x"))
-    return choose(request, features, seen or fleet(), tenant, AutoRule(), cached)
+    there = seen or fleet()
+    return CHOOSER.choose(Asked(request, features, tenant), Seen(there, there.ready.tobytes(), cached), OWN_TERMS)
 
 
 def names(*args: object, **kwargs: object) -> list[str]:

@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Sequence
 
 import pytest
@@ -7,6 +8,7 @@ from router.fleet.specs import (
     BudgetSpec,
     CanarySpec,
     CascadeSpec,
+    HostingSpec,
     PolicySpec,
     PolicyWeights,
     PoolSpec,
@@ -40,6 +42,11 @@ def test_a_pool_may_bear_the_name_of_its_own_model_and_two_pools_may_share_a_wor
         ([pool("a", models=("m", "auto"))], [], "pools[0]: 'auto' is how callers leave the choice"),
         ([pool("a", prices=Prices(output=-1.0))], [], "pools[0].prices.output: -1.0 is not a price"),
         ([pool("a", prices=Prices(input=float("nan")))], [], "pools[0].prices.input: nan is not a price"),
+        ([pool("a", hosting=HostingSpec(usd_per_hour=-1.0))], [], "pools[0].hosting.usd_per_hour: -1.0 can't be"),
+        ([pool("a", hosting=HostingSpec(power_w=float("inf")))], [], "pools[0].hosting.power_w: inf can't be"),
+        ([pool("a", hosting=HostingSpec(pue=0.99))], [], "pools[0].hosting.pue: 0.99 can't be; give a number from 1 to 1e+09"),
+        ([pool("a", hosting=HostingSpec(power_w=1e300))], [], "pools[0].hosting.power_w: 1e+300 can't be"),
+        ([pool("a", hosting=HostingSpec(pue=float("nan")))], [], "pools[0].hosting.pue: nan can't be"),
         ([pool("a", ReplicaSpec("r", "nowhere"))], [], "pools[0].replicas[0].address: 'nowhere' is not host:port"),
         ([], [TenantSpec("t", (A,)), TenantSpec("t", (B,))], "tenants[1].name: 't' is taken by tenants[0].name"),
         ([], [TenantSpec("t", (b"short",))], "tenants[0].key_sha256[0]: a SHA-256 digest has 32 bytes, this has 5"),
@@ -67,12 +74,58 @@ def test_every_fault_is_named() -> None:
         (TenantSpec("t", (A,), weight=float("inf")), "tenants[0].weight: inf is not a share"),
         (TenantSpec("t", (A,), budget=BudgetSpec(-1.0)), "tenants[0].budget.usd: -1.0 is not an amount"),
         (TenantSpec("t", (A,), budget=BudgetSpec(float("nan"))), "tenants[0].budget.usd: nan is not an amount"),
+        (TenantSpec("t", (A,), budget=BudgetSpec(1.0, hard=True)), "tenants[0].budget.window: a hard budget needs a window"),
+        (TenantSpec("t", (A,), parent="t"), "tenants[0].parent: 't' → 't' is a circle"),
     ],
 )
 def test_tenants_that_make_no_sense_are_refused(tenant: TenantSpec, fault: str) -> None:
     with pytest.raises(TopologyRefused) as refused:
         check(Topology((), (tenant,)))
     assert str(refused.value).startswith(fault)
+
+
+def test_a_hard_budget_of_nothing_and_one_without_a_window_that_is_soft_are_fine() -> None:
+    check(
+        Topology(
+            (), (TenantSpec("t", (A,), budget=BudgetSpec(0.0, "day", hard=True)), TenantSpec("u", (B,), budget=BudgetSpec(0.0)))
+        )
+    )
+
+
+def chain(*names: str) -> list[TenantSpec]:
+    """Each under the next."""
+    return [TenantSpec(name, (), parent=parent) for name, parent in itertools.pairwise(names)]
+
+
+@pytest.mark.parametrize(
+    ("tenants", "faults"),
+    [
+        ([*chain("a", "b", "c"), TenantSpec("c", ())], []),
+        (chain("a", "b", "nobody"), []),
+        (chain("a", "b", "c", "a"), ["tenants[0].parent: 'a' → 'b' → 'c' → 'a' is a circle"]),
+        # Who stands below a circle is no part of it, wherever the search begins.
+        (chain("x", "y", "a", "b", "a"), ["tenants[2].parent: 'a' → 'b' → 'a' is a circle"]),
+        (
+            [*chain("a", "b", "a"), *chain("x", "a"), *chain("c", "d", "c")],
+            ["tenants[0].parent: 'a' → 'b' → 'a' is a circle", "tenants[3].parent: 'c' → 'd' → 'c' is a circle"],
+        ),
+    ],
+)
+def test_each_circle_of_parents_is_told_once(tenants: list[TenantSpec], faults: list[str]) -> None:
+    told = []
+    try:
+        check(Topology((), tuple(tenants)))
+    except TopologyRefused as refused:
+        told = str(refused).splitlines()
+    assert told == faults
+
+
+def test_a_long_chain_and_a_long_circle_of_parents() -> None:
+    names = [f"t{n}" for n in range(20_000)]
+    check(Topology((), (*chain(*names), TenantSpec(names[-1], ()))))
+    with pytest.raises(TopologyRefused) as refused:
+        check(Topology((), tuple(chain(*names, names[0]))))
+    assert len(str(refused.value)) < 1000
 
 
 @pytest.mark.parametrize(
@@ -89,6 +142,13 @@ def test_tenants_that_make_no_sense_are_refused(tenant: TenantSpec, fault: str) 
         ),
         (PolicySpec("p", canaries=(CanarySpec("a", 60), CanarySpec("b", 41))), "policies[0].canaries: more than 100 percent"),
         (PolicySpec(""), "policies[0].name: is empty"),
+        (PolicySpec("p", weights=PolicyWeights(water=float("inf"))), "policies[0].weights.water: inf is not a weight"),
+        (PolicySpec("p", explore_share=1.01), "policies[0].explore_share: 1.01 is not between 0 and 1"),
+        (PolicySpec("p", explore_share=float("nan")), "policies[0].explore_share: nan is not between 0 and 1"),
+        (PolicySpec("p", cascade=CascadeSpec(("a", "b"), samples=0)), "policies[0].cascade.samples: 0 is not between 1 and 16"),
+        (PolicySpec("p", cascade=CascadeSpec(("a", "b"), samples=17)), "policies[0].cascade.samples: 17 is not between"),
+        (PolicySpec("p", "custom"), "policies[0].custom: strategy custom needs the name of a chooser, and only it has one"),
+        (PolicySpec("p", "budget", custom="x"), "policies[0].custom: strategy custom needs the name of a chooser"),
     ],
 )
 def test_policies_that_make_no_sense_are_refused(policy: PolicySpec, fault: str) -> None:
@@ -100,6 +160,7 @@ def test_policies_that_make_no_sense_are_refused(policy: PolicySpec, fault: str)
 def test_a_policy_with_everything_is_fine() -> None:
     cascade, canaries = CascadeSpec(("a", "b"), 1.0, 0.5), (CanarySpec("a", 50), CanarySpec("b", 50))
     check(Topology((), policies=(PolicySpec("p", "qualityFloor", "a", 0.0, cascade=cascade, canaries=canaries),)))
+    check(Topology((), policies=(PolicySpec("p", "custom", cascade=cascade, custom="mine", explore_share=1.0),)))
 
 
 def test_more_replicas_than_connections_can_be_held_are_refused_before_anything_else() -> None:

@@ -1,9 +1,11 @@
 import json
+from dataclasses import replace
 
 import pytest
 
-from router.fleet.specs import PoolSpec, ReplicaSpec, TenantSpec, Topology, TopologyRefused
-from router.fleet.topology_file import parse
+from router.fleet.policy_file import CascadeEntry
+from router.fleet.specs import HostingSpec, PolicySpec, PoolSpec, ReplicaSpec, TenantSpec, Topology, TopologyRefused
+from router.fleet.topology_file import HostingEntry, parse
 from router.snapshot import Prices
 from tests.router.fleet import test_topology_wire
 
@@ -49,6 +51,9 @@ def test_what_may_be_left_out() -> None:
     pool = PoolSpec("a", "moe", ("m",), Prices(), ())
     assert parse("pools: [{name: a, tier: moe, models: [m]}]") == Topology((pool,))
     assert parse("pools: []") == Topology(())
+    hosted = replace(pool, hosting=HostingSpec(usd_per_hour=4.0))
+    assert parse("pools: [{name: a, tier: moe, models: [m], hosting: {usd_per_hour: 4}}]") == Topology((hosted,))
+    assert parse("pools: []\npolicies: [{name: p, weights: {}}]").policies == (PolicySpec("p"),)
 
 
 def test_the_keys_are_those_of_the_wire() -> None:
@@ -60,6 +65,8 @@ def test_the_keys_are_those_of_the_wire() -> None:
     )
     document["version"] = int(document["version"])  # JSON has no 64-bit integers
     document["tenants"][0]["key_sha256"] = ["00" * 32]
+    assert document["policies"][0]["cascade"].keys() == CascadeEntry.model_fields.keys()
+    assert document["pools"][0]["hosting"].keys() == HostingEntry.model_fields.keys()
     assert parse(json.dumps(document)) == test_topology_wire.TOPOLOGY
 
 
@@ -88,10 +95,18 @@ POOL = "{name: a, tier: small, models: [m]"
         (f"pools: [{POOL}, replicas: [{{id: r, address: 'h:1', draining: 3}}]}}]", "pools[0].replicas[0].draining: "),
         (f"pools: [{POOL}, role: both}}]", "pools[0].role: Input should be 'aggregated', 'prefill' or 'decode'"),
         (f"pools: [{POOL}, cold_start_wait_s: -1}}]", "pools[0].cold_start_wait_s: "),
+        (f"pools: [{POOL}, hosting: {{pue: 0.9}}}}]", "pools[0].hosting.pue: Input should be greater than or equal to 1"),
+        (f"pools: [{POOL}, hosting: {{power_w: -1}}}}]", "pools[0].hosting.power_w: "),
+        (f"pools: [{POOL}, hosting: {{usd_per_hour: .inf}}}}]", "pools[0].hosting.usd_per_hour: "),
+        (f"pools: [{POOL}, hosting: {{usd: 1}}}}]", "pools[0].hosting.usd: Extra inputs are not permitted"),
         (f"pools: []\ntenants: [{{name: t, key_sha256: [{DIGEST}], weight: 0}}]", "tenants[0].weight: "),
         ("pools: []\npolicies: [{name: p, strategy: luck}]", "policies[0].strategy: "),
         ("pools: []\npolicies: [{name: p, canaries: [{pool: a, percent: 101}]}]", "policies[0].canaries[0].percent: "),
         ("pools: []\npolicies: [{name: p, cascade: {pools: [a]}}]", "policies[0].cascade.pools: "),
+        ("pools: []\npolicies: [{name: p, cascade: {pools: [a, b], samples: 17}}]", "policies[0].cascade.samples: "),
+        ("pools: []\npolicies: [{name: p, cascade: {pools: [a, b], evidence: mood}}]", "policies[0].cascade.evidence: "),
+        ("pools: []\npolicies: [{name: p, explore_share: 1.5}]", "policies[0].explore_share: "),
+        ("pools: []\npolicies: [{name: p, weights: {water: -1}}]", "policies[0].weights.water: "),
         ("pools: []\ntenants: [{name: t}]", "tenants[0].key_sha256: Field required"),
         ("pools: []\ntenants: [{name: t, key_sha256: []}]", "tenants[0].key_sha256: "),
     ],

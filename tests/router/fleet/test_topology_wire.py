@@ -11,6 +11,7 @@ from router.fleet.specs import (
     CanarySpec,
     CascadeSpec,
     ChunkSearchSpec,
+    HostingSpec,
     PolicySpec,
     PolicyWeights,
     PoolSpec,
@@ -38,6 +39,15 @@ WHOLE = wire.TopologySnapshot(
             ttft_ms=500,
             tpot_ms=40,
             cold_start_wait_s=60,
+            hosting={
+                "usd_per_hour": 4.0,
+                "tokens_per_s": 900.0,
+                "power_w": 700.0,
+                "pue": 1.25,
+                "carbon_g_per_kwh": 390.0,
+                "water_site_l_per_kwh": 0.2,
+                "water_source_l_per_kwh": 3.1,
+            },
         )
     ],
     tenants=[
@@ -59,11 +69,26 @@ WHOLE = wire.TopologySnapshot(
             strategy="qualityFloor",
             pool="small",
             quality_floor=0.0,
-            weights={"quality": 1.0, "cost": 2.0, "latency": 3.0, "energy": 4.0, "carbon": 5.0},
-            cascade={"pools": ["a", "b"], "min_confidence": 0.7, "max_cost_usd": 0.25},
+            weights={"quality": 1.0, "cost": 2.0, "latency": 3.0, "energy": 4.0, "carbon": 5.0, "water": 6.0},
+            cascade={
+                "pools": ["a", "b"],
+                "min_confidence": 0.7,
+                "max_cost_usd": 0.25,
+                "evidence": "agreement",
+                "samples": 5,
+            },
             chunks={"enabled": False, "deadline_ms": 7, "max_tokens": 900},
             canaries=[{"pool": "c", "percent": 5}],
-        )
+            explore_share=0.05,
+        ),
+        wire.Policy(
+            name="own",
+            strategy="custom",
+            custom="night-shift",
+            weights={"quality": 1.0},
+            cascade={"pools": ["a", "b"], "evidence": "verifier", "samples": 1},
+            chunks={"enabled": True, "deadline_ms": 5},
+        ),
     ],
 )
 
@@ -80,6 +105,7 @@ TOPOLOGY = Topology(
             500,
             40,
             60,
+            HostingSpec(4.0, 900.0, 700.0, 1.25, 390.0, 0.2, 3.1),
         ),
     ),
     (TenantSpec("t", (bytes(32),), ("small",), 2.0, -3, "u", BudgetSpec(5.0, "day", hard=True), "thrifty", "g"),),
@@ -90,10 +116,18 @@ TOPOLOGY = Topology(
             "qualityFloor",
             "small",
             0.0,
-            PolicyWeights(1.0, 2.0, 3.0, 4.0, 5.0),
-            CascadeSpec(("a", "b"), 0.7, 0.25),
+            PolicyWeights(1.0, 2.0, 3.0, 4.0, 5.0, 6.0),
+            CascadeSpec(("a", "b"), 0.7, 0.25, "agreement", 5),
             ChunkSearchSpec(enabled=False, deadline_ms=7, max_tokens=900),
             (CanarySpec("c", 5),),
+            explore_share=0.05,
+        ),
+        PolicySpec(
+            "own",
+            "custom",
+            weights=PolicyWeights(1.0, 0.0, 0.0),
+            cascade=CascadeSpec(("a", "b"), 0.0, evidence="verifier", samples=1),
+            custom="night-shift",
         ),
     ),
 )
@@ -105,14 +139,19 @@ def test_everything_that_is_sent_arrives() -> None:
 
 def test_what_is_not_sent_has_its_default() -> None:
     sparse = wire.TopologySnapshot(
-        pools=[wire.Pool(name="a", tier="small", models=["m"])],
+        pools=[wire.Pool(name="a", tier="small", models=["m"]), wire.Pool(name="b", tier="moe", models=["n"], hosting={})],
         tenants=[wire.Tenant(name="t", budget={"usd": 1.0})],
         policies=[wire.Policy(name="p", cascade={"pools": ["a", "b"], "min_confidence": 0.5}, chunks={"enabled": True})],
     )
     assert decode(sparse) == Topology(
-        (PoolSpec("a", "small", ("m",), Prices(), ()),),
+        (
+            PoolSpec("a", "small", ("m",), Prices(), ()),
+            PoolSpec("b", "moe", ("n",), Prices(), (), hosting=HostingSpec(pue=1.0)),
+        ),
         (TenantSpec("t", (), budget=BudgetSpec(1.0)),),
-        policies=(PolicySpec("p", cascade=CascadeSpec(("a", "b"), 0.5), chunks=ChunkSearchSpec(deadline_ms=0)),),
+        policies=(
+            PolicySpec("p", cascade=CascadeSpec(("a", "b"), 0.5, None, "logprob", 3), chunks=ChunkSearchSpec(deadline_ms=0)),
+        ),
     )
 
 
@@ -127,7 +166,11 @@ def test_what_is_not_sent_has_its_default() -> None:
         ),
         (
             wire.TopologySnapshot(policies=[wire.Policy(name="p", strategy="luck")]),
-            "policies[0].strategy: 'luck' is none of balanced, qualityFloor, budget, fixed",
+            "policies[0].strategy: 'luck' is none of balanced, qualityFloor, budget, fixed, custom",
+        ),
+        (
+            wire.TopologySnapshot(policies=[wire.Policy(name="p", cascade={"pools": ["a", "b"], "evidence": "mood"})]),
+            "policies[0].cascade.evidence: 'mood' is none of logprob, agreement, verifier",
         ),
     ],
 )
@@ -135,6 +178,13 @@ def test_words_that_this_router_does_not_know_are_refused(sent: wire.TopologySna
     with pytest.raises(TopologyRefused) as refused:
         decode(sent)
     assert str(refused.value) == fault
+
+
+def test_the_sample_of_these_tests_can_be_served() -> None:
+    """Or the mutants below would all be refused for the same reason."""
+    fleet = store()
+    fleet.apply_topology(TOPOLOGY.pools, TOPOLOGY.tenants, TOPOLOGY.version, TOPOLOGY.policies)
+    assert fleet.policies == TOPOLOGY.policies
 
 
 def mutated(message: bytes) -> Any:

@@ -10,12 +10,42 @@ import grpc
 from router.config import Limits, Listen, RouterConfig, TopologySource
 from router.errors import NoReplica, NotFound, Unauthenticated
 from router.fronts.grpc_front import GrpcFront
-from router.request import Decision, Event, Finished, ModelCard, Piece, Quote, Request, Started, Usage
+from router.request import (
+    BudgetState,
+    Decision,
+    Event,
+    Finished,
+    ModelCard,
+    Offer,
+    Piece,
+    Quote,
+    Request,
+    Started,
+    Usage,
+    Used,
+)
 from router.snapshot import Prices, Tenant
+from router.verdict import Verdict
 
 DECISION = Decision("small", "m-1", "small-0", "the only pool; shortest queue", simulated=True)
 PRICES = Prices(1.0, 0.5, 2.0)
 FINISHED = Finished(Usage(7, 3, 2), 0.000012, DECISION, resumed=1, ttft_s=0.5, total_s=1.25)
+# The same once everything is known that can be.
+CHOSEN = Decision("small", "m-1", "small-0", "good enough", quality=0.75, policy="thrifty", exploring=True)
+USED = Used(0.5, 0.25, 2.0)
+BUDGETS = (
+    BudgetState("red", 10.0, 2.5, "day", 1_800_000_000, hard=True),
+    BudgetState("colours", 100.0, 125.0, "month", 1_802_000_000),
+)
+RICH = Finished(Usage(7, 3, 2), 0.000012, CHOSEN, escalated=1, used=USED, budgets=BUDGETS)
+OFFER = Offer(
+    (
+        Quote(CHOSEN, 0.5, 7, 2, 128, max_cost_usd=0.625, uncertainty=0.125, used=USED, utility=0.375, ttft_s=0.0625),
+        Quote(DECISION, 0.75, 7, 0, 128),
+    ),
+    BUDGETS,
+    "red has spent its 10 USD of the day",
+)
 ANSWER = (
     Started("r", DECISION),
     Piece(text="Grüße", token_ids=(1, 2)),
@@ -34,7 +64,7 @@ class FakeDispatcher:
     key: str | None = None
     is_ready: bool = True
     asked: list[Request] = field(default_factory=list)
-    judged: list[tuple[str, float, str]] = field(default_factory=list)
+    judged: list[Verdict] = field(default_factory=list)
     address: str = ""
     draining: bool = False
     open: int = 0
@@ -61,9 +91,16 @@ class FakeDispatcher:
             self.open -= 1
             self.closed += 1
 
-    def quote(self, request: Request, tenant: Tenant) -> list[Quote]:
+    async def quote(self, request: Request, tenant: Tenant) -> Offer:
         self.asked.append(request)
-        return [Quote(DECISION, 0.5, 7, 2, 128), Quote(DECISION, 0.75, 7, 0, 128)]
+        if self.fault is not None:
+            raise self.fault
+        return OFFER
+
+    async def budget(self, tenant: Tenant) -> tuple[BudgetState, ...]:
+        if self.fault is not None:
+            raise self.fault
+        return BUDGETS if tenant.name == "red" else ()
 
     def models(self, tenant: Tenant) -> list[ModelCard]:
         ready = int(self.is_ready)
@@ -73,10 +110,13 @@ class FakeDispatcher:
             ModelCard("asleep", "asleep", "large", "vllm", False, 0, PRICES, embeddings=True),
         ]
 
-    def feedback(self, request_id: str, score: float, label: str, tenant: Tenant) -> str:
-        if request_id == "never-asked":
-            raise NotFound("no such request", param="request_id")
-        self.judged.append((request_id, score, label))
+    def feedback(self, verdict: Verdict, tenant: Tenant) -> str:
+        if "never-asked" in (verdict.request_id, verdict.better_than):
+            param = "request_id" if verdict.request_id == "never-asked" else "better_than"
+            raise NotFound("no such request", param=param)
+        if self.fault is not None:
+            raise self.fault
+        self.judged.append(verdict)
         return "small"
 
     def ready(self) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -10,6 +11,7 @@ import orjson
 from router.config import RouterConfig
 from router.errors import (
     AnswerLost,
+    BudgetExhausted,
     DeadlineExceeded,
     Forbidden,
     HeadgateError,
@@ -22,20 +24,24 @@ from router.fronts.http.message import ServerLimits
 from router.fronts.http_front import HttpFront
 from router.request import (
     Alternative,
+    BudgetState,
     Decision,
     EmbedCall,
     Embedding,
     Event,
     Finished,
     ModelCard,
+    Offer,
     Piece,
     Quote,
     Request,
     Started,
     TokenLogprob,
     Usage,
+    Used,
 )
 from router.snapshot import Prices, Tenant
+from router.verdict import Verdict
 
 SECRET = "my-secret-prompt"
 KEY = "sk-test-0123456789"
@@ -44,10 +50,26 @@ TEXT = "".join(WORDS)
 DECISION = Decision("small", "smollm2", "small-0", "short prompt; least loaded", simulated=True)
 USAGE = Usage(prompt_tokens=11, completion_tokens=len(WORDS), cached_tokens=4)
 
+# The same once everything is known that can be: what the model "rich" is answered with.
+CHOSEN = Decision("small", "smollm2", "small-0", "good enough", quality=0.75, policy="thrifty", exploring=True)
+USED = Used(0.5, 0.25, 2.0)
+BUDGETS = (
+    BudgetState("team", 10.0, 2.5, "day", 1_800_000_000, hard=True),
+    BudgetState("organisation", 100.0, 125.0, "month", 1_802_000_000),
+)
+OFFER = Offer(
+    (Quote(CHOSEN, 0.25e-3, 11, 4, 128, max_cost_usd=0.5e-3, uncertainty=0.125, used=USED, utility=0.375, ttft_s=0.0625),),
+    BUDGETS,
+    "team has spent its 10 USD of the day",
+)
+
 REFUSALS: dict[str, HeadgateError] = {
     "missing": NotFound("there is no model 'missing' here", param="model"),
     "forbidden": Forbidden("this key may not use pool 'forbidden'"),
     "busy": Rejected("every replica is full", retry_after_s=1.5),
+    "broke": BudgetExhausted("team has spent its 10 USD of the day", retry_after_s=3600.0),
+    "broke-for-now": BudgetExhausted("team has spent its 10 USD of the hour", retry_after_s=12.5),
+    "broke-for-ever": BudgetExhausted("team has spent its 10 USD"),
     "none": NoReplica("no replica is ready", retry_after_s=2.0),
     "late": DeadlineExceeded("the request's time is up"),
     "lost-early": AnswerLost("4 tries failed", retry_after_s=1.0),
@@ -71,8 +93,10 @@ class FakeDispatcher:
     def __init__(self, *, keys: bool = False) -> None:
         self.requests: list[Request] = []
         self.embeds: list[EmbedCall] = []
+        self.judged: list[Verdict] = []
         self.running = 0
         self.pulled = 0
+        self.bug = ""
         self.is_ready = True
         self.draining = False
         self._keys = keys
@@ -100,7 +124,8 @@ class FakeDispatcher:
             raise RuntimeError(f"can't serve {request.prompt}")
         if request.model == "hang-early":
             await asyncio.Event().wait()
-        yield Started(request.id, DECISION)
+        decision = CHOSEN if request.model == "rich" else DECISION
+        yield Started(request.id, decision)
         for place, word in enumerate(WORDS):
             for index in range(request.n):
                 if request.model == "lost" and place == 2:
@@ -122,19 +147,28 @@ class FakeDispatcher:
                 calls = b'[{"index":0,"id":"call_1","type":"function",\n"function":{"name":"f","arguments":"{}"}}]'
             yield Piece(index, "", (), (), "tool_calls" if calls else "stop", "" if calls else "###", calls)
         usage = Usage(USAGE.prompt_tokens, len(WORDS) * request.n, USAGE.cached_tokens)
-        yield Finished(usage, 0.000125, DECISION, resumed=1, ttft_s=0.25, total_s=0.5)
+        finished = Finished(usage, 0.000125, decision, resumed=1, ttft_s=0.25, total_s=0.5)
+        yield replace(finished, escalated=1, used=USED, budgets=BUDGETS) if request.model == "rich" else finished
 
     async def embed(self, call: EmbedCall, tenant: Tenant) -> Embedding:
         self.embeds.append(call)
         if call.model in REFUSALS:
             raise REFUSALS[call.model]
-        return Embedding(tuple((float(i), 0.5) for i, _ in enumerate(call.texts)), 7, DECISION, 0.5e-6)
+        found = Embedding(tuple((float(i), 0.5) for i, _ in enumerate(call.texts)), 7, DECISION, 0.5e-6)
+        return replace(found, used=USED, budgets=BUDGETS) if call.model == "rich" else found
 
-    def quote(self, request: Request, tenant: Tenant) -> list[Quote]:
+    async def quote(self, request: Request, tenant: Tenant) -> Offer:
         if request.model in REFUSALS:
             raise REFUSALS[request.model]
+        if request.model == "bug":
+            raise RuntimeError(f"can't price {request.prompt}")
         self.requests.append(request)
-        return [Quote(DECISION, 0.25e-3, 11, 4, 128)]
+        return OFFER if request.model == "rich" else Offer((Quote(DECISION, 0.25e-3, 11, 4, 128),))
+
+    async def budget(self, tenant: Tenant) -> tuple[BudgetState, ...]:
+        if self.bug:
+            raise RuntimeError(f"can't look, {self.bug}")
+        return BUDGETS if tenant.name == "team" else ()
 
     def models(self, tenant: Tenant) -> list[ModelCard]:
         prices = Prices(0.1, 0.01, 0.4)
@@ -144,9 +178,12 @@ class FakeDispatcher:
             ModelCard("org/model", "large", "large", "simulated", True, 2, prices),
         ]
 
-    def feedback(self, request_id: str, score: float, label: str, tenant: Tenant) -> str:
-        if request_id == "unknown":
+    def feedback(self, verdict: Verdict, tenant: Tenant) -> str:
+        if verdict.request_id == "unknown":
             raise NotFound("no answer with that id is remembered", param="request_id")
+        if self.bug:
+            raise RuntimeError(f"can't learn from {verdict}, {self.bug}")
+        self.judged.append(verdict)
         return "small"
 
     def ready(self) -> bool:

@@ -11,6 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from headgate.v1 import generation_pb2, inference_pb2, inference_pb2_grpc
 from router.errors import (
     AnswerLost,
+    BudgetExhausted,
     DeadlineExceeded,
     Forbidden,
     HeadgateError,
@@ -22,7 +23,18 @@ from router.errors import (
 )
 from router.fronts.grpc_front import GrpcFront
 from router.request import Alternative, Piece, TextPrompt, TokenLogprob
-from tests.router.fronts.grpc_fakes import ANSWER, DECISION, FakeDispatcher, refusal, serving, settings, trailers, until
+from router.verdict import Verdict
+from tests.router.fronts.grpc_fakes import (
+    ANSWER,
+    DECISION,
+    RICH,
+    FakeDispatcher,
+    refusal,
+    serving,
+    settings,
+    trailers,
+    until,
+)
 
 HELLO = inference_pb2.GenerateRequest(model="auto", text="hello")
 Serving = health_pb2.HealthCheckResponse
@@ -73,8 +85,81 @@ async def test_quote_models_and_feedback() -> None:
     assert (quote.options[0].decision.pool, quote.options[0].output_tokens) == ("small", 128)
     assert [(model.name, model.ready_replicas) for model in models.models] == [("small", 1), ("m-1", 1), ("asleep", 0)]
     assert models.models[0].prices.cached_input_usd_per_mtok == 0.5
-    assert (verdict.pool, fake.judged) == ("small", [("r", 1.0, "good")])
+    assert (verdict.pool, fake.judged) == ("small", [Verdict("r", 1.0, "good")])
     assert unknown.code() == grpc.StatusCode.NOT_FOUND
+
+
+FOOTPRINT = inference_pb2.Footprint(energy_wh=0.5, carbon_g=0.25, water_ml=2.0)
+BUDGETS = [
+    inference_pb2.BudgetState(
+        tenant="red",
+        limit_usd=10.0,
+        spent_usd=2.5,
+        remaining_usd=7.5,
+        window="day",
+        resets_at_s=1_800_000_000,
+        hard=True,
+    ),
+    inference_pb2.BudgetState(
+        tenant="colours", limit_usd=100.0, spent_usd=125.0, remaining_usd=0.0, window="month", resets_at_s=1_802_000_000
+    ),
+]
+CHOSEN = inference_pb2.Decision(
+    pool="small", model="m-1", replica="small-0", reason="good enough", quality=0.75, policy="thrifty", exploring=True
+)
+
+
+async def test_the_end_of_an_answer_tells_all_of_its_choice_and_money() -> None:
+    async with serving(FakeDispatcher(events=(*ANSWER[:-1], RICH))) as channel:
+        call = inference_pb2_grpc.InferenceStub(channel).Generate(HELLO)
+        *_, rich = [message.finished async for message in call]
+    assert (rich.decision, rich.escalated, rich.footprint) == (CHOSEN, 1, FOOTPRINT)
+    assert list(rich.budgets) == BUDGETS
+    async with serving(FakeDispatcher()) as channel:
+        *_, plain = [message.finished async for message in inference_pb2_grpc.InferenceStub(channel).Generate(HELLO)]
+    assert not plain.decision.HasField("quality")
+    assert not plain.HasField("footprint")
+    assert (plain.escalated, list(plain.budgets)) == (0, [])
+
+
+async def test_a_quote_tells_of_every_option_and_of_the_money() -> None:
+    async with serving(FakeDispatcher()) as channel:
+        offer = await inference_pb2_grpc.InferenceStub(channel).Quote(HELLO)
+    assert offer.options[0] == inference_pb2.QuoteResponse.Option(
+        decision=CHOSEN,
+        cost_usd=0.5,
+        prompt_tokens=7,
+        cached_tokens=2,
+        output_tokens=128,
+        max_cost_usd=0.625,
+        uncertainty=0.125,
+        footprint=FOOTPRINT,
+        utility=0.375,
+        ttft_s=0.0625,
+    )
+    assert not offer.options[1].HasField("uncertainty")
+    assert not offer.options[1].HasField("footprint")
+    assert (list(offer.budgets), offer.refusal) == (BUDGETS, "red has spent its 10 USD of the day")
+
+
+async def test_budgets_are_the_callers_own() -> None:
+    request, key = inference_pb2.BudgetRequest(), (("authorization", "Bearer k"),)
+    async with serving(FakeDispatcher(key="k")) as channel:
+        stub = inference_pb2_grpc.InferenceStub(channel)
+        assert list((await stub.Budget(request, metadata=key)).budgets) == BUDGETS
+        assert (await refusal(stub.Budget(request))).code() == grpc.StatusCode.UNAUTHENTICATED
+    async with serving(FakeDispatcher()) as channel:
+        assert list((await inference_pb2_grpc.InferenceStub(channel).Budget(request)).budgets) == []
+
+
+async def test_a_preference_needs_no_score_and_both_answers_must_be_known() -> None:
+    async with serving(fake := FakeDispatcher()) as channel:
+        stub = inference_pb2_grpc.InferenceStub(channel)
+        await stub.Feedback(inference_pb2.FeedbackRequest(request_id="r", better_than="s"))
+        await stub.Feedback(inference_pb2.FeedbackRequest(request_id="r", score=0.0))
+        unknown = await refusal(stub.Feedback(inference_pb2.FeedbackRequest(request_id="r", better_than="never-asked")))
+    assert fake.judged == [Verdict("r", better_than="s"), Verdict("r", 0.0)]
+    assert (unknown.code(), trailers(unknown)["x-headgate-param"]) == (grpc.StatusCode.NOT_FOUND, "better_than")
 
 
 @pytest.mark.parametrize(
@@ -84,6 +169,8 @@ async def test_quote_models_and_feedback() -> None:
         (Forbidden("not yours"), "PERMISSION_DENIED", {"x-headgate-error": "pool_not_allowed"}),
         (NotFound("no such model", param="model"), "NOT_FOUND", {"x-headgate-param": "model"}),
         (Rejected("full", retry_after_s=1.5), "RESOURCE_EXHAUSTED", {"retry-after-ms": "1500"}),
+        (BudgetExhausted("spent", retry_after_s=1.5), "RESOURCE_EXHAUSTED", {"x-headgate-error": "budget_exceeded"}),
+        (BudgetExhausted("spent for ever"), "RESOURCE_EXHAUSTED", {"x-headgate-error": "budget_exceeded"}),
         (NoReplica("none ready", retry_after_s=2), "UNAVAILABLE", {"retry-after-ms": "2000"}),
         (ReplicaLost("gone"), "UNAVAILABLE", {}),
         (DeadlineExceeded("late"), "DEADLINE_EXCEEDED", {}),
@@ -124,6 +211,33 @@ async def test_what_nobody_foresaw_is_logged_without_its_text(caplog: pytest.Log
     assert "KeyError" in caplog.text
     assert "grpc_fakes.py" in caplog.text
     assert "secret" not in caplog.text + (error.details() or "")
+
+
+async def test_nothing_of_quotes_verdicts_and_budgets_is_logged_or_shown_either(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(FakeDispatcher(fault=KeyError("the secret prompt"))) as channel:
+        stub = inference_pb2_grpc.InferenceStub(channel)
+        for call in (
+            stub.Quote(HELLO),
+            stub.Feedback(inference_pb2.FeedbackRequest(request_id="r", label="secret")),
+            stub.Budget(inference_pb2.BudgetRequest()),
+        ):
+            error = await refusal(call)
+            assert error.code() == grpc.StatusCode.INTERNAL
+            assert "secret" not in (error.details() or "") + str(trailers(error))
+        error = await refusal(stub.Feedback(inference_pb2.FeedbackRequest(request_id="never-asked", label="secret")))
+        assert "secret" not in (error.details() or "")
+    assert "KeyError" in caplog.text
+    assert "secret" not in caplog.text
+
+
+async def test_quotes_and_budgets_have_the_errors_of_answers() -> None:
+    fault = BudgetExhausted("the store of budgets is away", retry_after_s=2.5)
+    async with serving(FakeDispatcher(fault=fault)) as channel:
+        stub = inference_pb2_grpc.InferenceStub(channel)
+        for call in (stub.Quote(HELLO), stub.Budget(inference_pb2.BudgetRequest())):
+            error = await refusal(call)
+            assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert trailers(error)["retry-after-ms"] == "2500"
 
 
 async def test_keys() -> None:

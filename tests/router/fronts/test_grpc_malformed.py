@@ -31,6 +31,7 @@ BYTES = {
     INFERENCE + "Quote": {INVALID},
     INFERENCE + "Feedback": {INVALID},
     INFERENCE + "ListModels": {OK, INVALID},
+    INFERENCE + "Budget": {OK, INVALID},
     OIP + "ModelInfer": {INVALID},
     OIP + "ModelReady": {INVALID},
     OIP + "ModelMetadata": {INVALID},

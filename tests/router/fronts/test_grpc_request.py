@@ -142,7 +142,9 @@ def test_a_prompt_is_needed() -> None:
     [
         ({"score": 1.0}, "request_id"),
         *(({"request_id": "r", "score": score}, "score") for score in (-0.01, 1.01, math.nan, math.inf, -math.inf)),
+        ({"request_id": "r"}, "score"),
         ({"request_id": "r", "label": "x" * 65}, "label"),
+        *(({"request_id": "r", "better_than": other}, "better_than") for other in ("a b", "ü", "x" * 129, "a\nb")),
         ({"request_id": "r r"}, "request_id"),
     ],
 )

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from router.verdict import Verdict
 from tests.router.fronts.http_fakes import KEY, SECRET, FakeDispatcher, RawClient, chat, post, raw_client, serving, until
 
 
@@ -92,7 +93,7 @@ async def test_every_v1_path_needs_a_key_where_keys_are_configured(header: str) 
         for path in ("chat/completions", "completions", "embeddings", "headgate/quote", "headgate/feedback"):
             status, headers, body = await ask(port, post(f"/v1/{path}", b"{broken", header))
             assert (status, error_of(body)["code"], headers["www-authenticate"]) == (401, "invalid_api_key", "Bearer")
-        for path in ("/v1/models", "/v1/models/small"):
+        for path in ("/v1/models", "/v1/models/small", "/v1/headgate/budget", "/v1/budget"):
             assert (await ask(port, get(path, "GET", header)))[0] == 401
 
 
@@ -167,6 +168,163 @@ async def test_quote_and_feedback() -> None:
         assert (status, error_of(body)["param"]) == (404, "request_id")
         status, _, body = await ask(port, post("/v1/headgate/feedback", {"request_id": "r", "score": 2}))
         assert (status, error_of(body)["param"]) == (400, "score")
+
+
+FOOTPRINT = {"energy_wh": 0.5, "carbon_g": 0.25, "water_ml": 2.0}
+BUDGET_OBJECTS = [
+    {
+        "tenant": "team",
+        "limit_usd": 10.0,
+        "spent_usd": 2.5,
+        "remaining_usd": 7.5,
+        "window": "day",
+        "resets_at_s": 1_800_000_000,
+        "hard": True,
+    },
+    {
+        "tenant": "organisation",
+        "limit_usd": 100.0,
+        "spent_usd": 125.0,
+        "remaining_usd": 0.0,
+        "window": "month",
+        "resets_at_s": 1_802_000_000,
+        "hard": False,
+    },
+]
+# Of two budgets, the hard one ends the tenant's requests.
+PAID_HEADERS = {
+    "energy-wh": "0.5",
+    "carbon-g": "0.25",
+    "water-ml": "2",
+    "budget-tenant": "team",
+    "budget-limit-usd": "10",
+    "budget-remaining-usd": "7.5",
+    "budget-resets-at": "1800000000",
+}
+CHOICE_HEADERS = {"quality": "0.75", "policy": "thrifty", "exploring": "true"}
+
+
+def ours(headers: dict[str, str]) -> dict[str, str]:
+    return {name.removeprefix("x-headgate-"): value for name, value in headers.items() if name.startswith("x-headgate-")}
+
+
+async def test_a_whole_answer_tells_all_of_its_choice_and_money() -> None:
+    async with serving(FakeDispatcher()) as (_, port):
+        _, rich, body = await ask(port, post("/v1/chat/completions", chat("rich")))
+        _, plain, _ = await ask(port, post("/v1/chat/completions", chat()))
+    assert (PAID_HEADERS | CHOICE_HEADERS | {"escalated": "1"}).items() <= ours(rich).items()
+    assert not (PAID_HEADERS | CHOICE_HEADERS).keys() & ours(plain).keys()
+    told = orjson.loads(body)["headgate"]
+    assert (told["quality"], told["policy"], told["exploring"], told["escalated"]) == (0.75, "thrifty", True, 1)
+    assert (told["footprint"], told["budgets"]) == (FOOTPRINT, BUDGET_OBJECTS)
+
+
+async def test_a_stream_tells_its_choice_at_once_and_its_money_at_the_end() -> None:
+    async with serving(FakeDispatcher()) as (_, port):
+        _, headers, body = await ask(port, post("/v1/chat/completions", chat("rich", stream=True)))
+    assert CHOICE_HEADERS.items() <= ours(headers).items()
+    assert not PAID_HEADERS.keys() & ours(headers).keys()
+    told = orjson.loads(body.split(b"\n\n")[-3][6:])["headgate"]
+    assert (told["quality"], told["escalated"], told["footprint"]) == (0.75, 1, FOOTPRINT)
+    assert told["budgets"] == BUDGET_OBJECTS
+
+
+async def test_several_prompts_are_summed_up() -> None:
+    async with serving(FakeDispatcher()) as (_, port):
+        _, headers, body = await ask(port, post("/v1/completions", {"model": "rich", "prompt": ["a", "b"]}))
+    told = orjson.loads(body)["headgate"]
+    assert (told["escalated"], told["cost_usd"]) == (2, 0.00025)
+    assert told["footprint"] == {"energy_wh": 1.0, "carbon_g": 0.5, "water_ml": 4.0}
+    assert told["budgets"] == BUDGET_OBJECTS
+    assert ours(headers)["energy-wh"] == "1"
+
+
+async def test_embeddings_tell_their_money_too() -> None:
+    async with serving(FakeDispatcher()) as (_, port):
+        _, headers, body = await ask(port, post("/v1/embeddings", {"model": "rich", "input": "a"}))
+    told = orjson.loads(body)["headgate"]
+    assert (told["footprint"], told["budgets"]) == (FOOTPRINT, BUDGET_OBJECTS)
+    assert PAID_HEADERS.items() <= ours(headers).items()
+    assert told["request_id"] == headers["x-request-id"] == headers["x-headgate-request-id"]
+
+
+async def test_a_quote_tells_of_every_option_and_of_the_money() -> None:
+    async with serving(FakeDispatcher()) as (_, port):
+        _, _, body = await ask(port, post("/v1/headgate/quote", chat("rich"), "x-request-id: q-1"))
+        _, headers, plain = await ask(port, post("/v1/headgate/quote", chat()))
+    assert orjson.loads(body) == {
+        "object": "headgate.quote",
+        "request_id": "q-1",
+        "options": [
+            {
+                "pool": "small",
+                "model": "smollm2",
+                "replica": "small-0",
+                "reason": "good enough",
+                "simulated": False,
+                "quality": 0.75,
+                "policy": "thrifty",
+                "exploring": True,
+                "uncertainty": 0.125,
+                "cost_usd": 0.25e-3,
+                "max_cost_usd": 0.5e-3,
+                "prompt_tokens": 11,
+                "cached_tokens": 4,
+                "output_tokens": 128,
+                "footprint": FOOTPRINT,
+                "utility": 0.375,
+                "ttft_ms": 62.5,
+            }
+        ],
+        "budgets": BUDGET_OBJECTS,
+        "refusal": "team has spent its 10 USD of the day",
+    }
+    told = orjson.loads(plain)
+    assert told["request_id"] == headers["x-request-id"]
+    assert (told["budgets"], told["refusal"]) == ([], "")
+    assert (told["options"][0]["quality"], told["options"][0]["uncertainty"], told["options"][0]["footprint"]) == (None,) * 3
+
+
+@pytest.mark.parametrize("path", ["/v1/headgate/budget", "/v1/budget"])
+async def test_budgets_are_the_callers_own(path: str) -> None:
+    async with serving(FakeDispatcher()) as (_, port):
+        status, headers, body = await ask(port, get(path, "GET", f"authorization: Bearer {KEY}"))
+        assert (status, headers["cache-control"]) == (200, "no-store")
+        assert orjson.loads(body) == {"object": "headgate.budget", "tenant": "team", "budgets": BUDGET_OBJECTS}
+        told = orjson.loads((await ask(port, get(path)))[2])
+        assert told == {"object": "headgate.budget", "tenant": "anonymous", "budgets": []}
+        assert (await ask(port, get(path, "POST")))[0] == 405
+
+
+async def test_a_preference_needs_no_score() -> None:
+    async with serving(fake := FakeDispatcher()) as (_, port):
+        path = "/v1/headgate/feedback"
+        assert (await ask(port, post(path, {"request_id": "r", "better_than": "s"})))[0] == 200
+        assert (await ask(port, post(path, {"request_id": "r", "label": "good"})))[0] == 200
+        status, _, body = await ask(port, post(path, {"request_id": "r"}))
+        assert (status, error_of(body)["param"]) == (400, "score")
+    assert fake.judged == [Verdict("r", better_than="s"), Verdict("r", label="good")]
+
+
+@pytest.mark.parametrize(
+    ("model", "repeat", "waits"),
+    [
+        ("broke", "false", {"retry-after": "3600", "retry-after-ms": "3600000"}),
+        ("broke-for-now", "true", {"retry-after": "13", "retry-after-ms": "12500"}),
+        ("broke-for-ever", "false", {}),
+    ],
+)
+@pytest.mark.parametrize("stream", [True, False])
+async def test_without_money_it_is_said_when_there_will_be_some(
+    model: str, repeat: str, waits: dict[str, str], stream: bool
+) -> None:
+    async with serving(FakeDispatcher()) as (_, port):
+        status, headers, body = await ask(port, post("/v1/chat/completions", chat(model, stream=stream)))
+    error = error_of(body)
+    assert (status, error["type"], error["code"]) == (429, "insufficient_quota", "budget_exceeded")
+    assert "has spent its 10 USD" in error["message"]
+    assert headers["x-should-retry"] == repeat
+    assert {name: value for name, value in headers.items() if name.startswith("retry-after")} == waits
 
 
 async def test_a_stream_on_the_wire() -> None:
@@ -269,11 +427,34 @@ async def test_nothing_of_a_request_is_logged_or_shown_when_we_fail(stream: bool
     assert SECRET not in caplog.text
 
 
+async def test_nothing_of_quotes_verdicts_and_budgets_is_logged_or_shown_either(caplog: pytest.LogCaptureFixture) -> None:
+    fake, who = FakeDispatcher(), f"authorization: Bearer {KEY}"
+    fake.bug = SECRET
+    verdict = {"request_id": "r", "label": SECRET}
+    with caplog.at_level(logging.DEBUG):
+        async with serving(fake) as (_, port):
+            for sent in (
+                post("/v1/headgate/quote", chat("bug"), who),
+                post("/v1/headgate/feedback", verdict, who),
+                post("/v1/headgate/feedback", {**verdict, "request_id": "unknown"}, who),
+                post("/v1/headgate/feedback", {**verdict, "score": SECRET}, who),
+                post("/v1/headgate/feedback", {**verdict, "better_than": [SECRET]}, who),
+                get("/v1/headgate/budget", "GET", who),
+            ):
+                status, _, body = await ask(port, sent)
+                assert status in (400, 404, 500)
+                assert SECRET.encode() not in body
+                assert KEY.encode() not in body
+    assert "RuntimeError" in caplog.text
+    assert KEY not in caplog.text
+    assert SECRET not in caplog.text
+
+
 async def test_names_from_inside_can_not_break_out_of_their_header(monkeypatch: pytest.MonkeyPatch) -> None:
     from router.request import Decision
     from tests.router.fronts import http_fakes
 
-    evil = Decision("po\r\nx-evil: 1", "модель", "re\x00plica", "why\nnot", simulated=False)
+    evil = Decision("po\r\nx-evil: 1", "модель", "re\x00plica", "why\nnot", policy="po\r\nx-evil: 1")
     monkeypatch.setattr(http_fakes, "DECISION", evil)
     async with serving(FakeDispatcher()) as (_, port):
         for stream in (True, False):
@@ -281,3 +462,4 @@ async def test_names_from_inside_can_not_break_out_of_their_header(monkeypatch: 
             assert "x-evil" not in headers
             assert headers["x-headgate-model"] == "??????"
             assert headers["x-headgate-reason"] == "why not"
+            assert headers["x-headgate-policy"] == "po  x-evil: 1"

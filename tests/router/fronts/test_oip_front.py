@@ -10,10 +10,10 @@ import pytest
 
 from headgate.oip.v2 import grpc_predict_v2_pb2 as oip
 from headgate.oip.v2 import grpc_predict_v2_pb2_grpc as oip_grpc
-from router.errors import NoReplica, Rejected
+from router.errors import BudgetExhausted, NoReplica, Rejected
 from router.fronts.grpc_front import GrpcFront
 from router.request import Piece, Sampling, TextPrompt
-from tests.router.fronts.grpc_fakes import ANSWER, FINISHED, FakeDispatcher, refusal, serving, settings, trailers, until
+from tests.router.fronts.grpc_fakes import ANSWER, FINISHED, RICH, FakeDispatcher, refusal, serving, settings, trailers, until
 
 
 def text_input(text: str = "hello", **changes: Any) -> dict[str, Any]:
@@ -84,6 +84,32 @@ async def test_an_answer_comes_whole_with_what_it_cost() -> None:
         "resumed": 1,
         "ttft_ms": 500.0,
     }
+
+
+async def test_the_end_of_an_answer_tells_all_of_its_choice_and_money() -> None:
+    async with serving(FakeDispatcher(events=(*ANSWER[:-1], RICH))) as channel:
+        told = parameters(await oip_grpc.GRPCInferenceServiceStub(channel).ModelInfer(ask()))
+        (*_, last) = await streamed(channel, [ask()])
+    expected = {
+        "quality": 0.75,
+        "policy": "thrifty",
+        "exploring": True,
+        "escalated": 1,
+        "energy_wh": 0.5,
+        "carbon_g": 0.25,
+        "water_ml": 2.0,
+        "budget_limit_usd": 10.0,
+        "budget_remaining_usd": 7.5,
+    }
+    assert expected.items() <= told.items()
+    assert expected.items() <= parameters(last.infer_response).items()
+
+
+async def test_a_stream_that_is_out_of_money_says_when_there_will_be_some() -> None:
+    async with serving(FakeDispatcher(events=(), fault=BudgetExhausted("spent", retry_after_s=1.5))) as channel:
+        (answer,) = await streamed(channel, [ask()])
+    told = parameters(answer.infer_response)
+    assert (answer.error_message, told["error"], told["retry_after_ms"]) == ("spent", "budget_exceeded", 1500)
 
 
 async def test_raw_contents_are_answered_raw() -> None:

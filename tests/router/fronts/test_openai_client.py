@@ -48,10 +48,16 @@ async def test_chat() -> None:
             "replica": "small-0",
             "reason": "short prompt; least loaded",
             "simulated": True,
+            "quality": None,
+            "policy": "",
+            "exploring": False,
             "cost_usd": 0.000125,
             "cached_tokens": 4,
             "resumed": 1,
+            "escalated": 0,
             "ttft_ms": 250.0,
+            "footprint": None,
+            "budgets": [],
         }
         assert raw.headers["x-headgate-cost-usd"] == "0.000125"
         assert raw.headers["x-headgate-simulated"] == "true"
@@ -235,6 +241,7 @@ ERRORS: dict[str, tuple[type[openai.APIStatusError], int, str | None]] = {
     "missing": (openai.NotFoundError, 404, "model_not_found"),
     "forbidden": (openai.PermissionDeniedError, 403, "pool_not_allowed"),
     "busy": (openai.RateLimitError, 429, "overloaded"),
+    "broke": (openai.RateLimitError, 429, "budget_exceeded"),
     "none": (openai.InternalServerError, 503, "no_replica"),
     "late": (openai.InternalServerError, 504, "deadline_exceeded"),
     "lost-early": (openai.InternalServerError, 502, "answer_lost"),

@@ -10,6 +10,7 @@ from router.fronts.openai.kinds import Fixed
 from router.fronts.openai.parameters import PARAMETERS
 from router.fronts.openai.request import Call, Caller, Rules, read_chat, read_completion, read_embedding, read_feedback
 from router.request import ChatPrompt, Constraint, Sampling, TextPrompt, TokenPrompt
+from router.verdict import Verdict
 
 HI = [{"role": "user", "content": "hi"}]
 RULES = Rules(max_n=4)
@@ -410,10 +411,20 @@ def test_wrong_embeddings(fields: dict[str, Any], param: str) -> None:
 
 
 def test_feedback() -> None:
-    assert read_feedback(b'{"request_id":"r","score":1,"label":"good"}') == ("r", 1.0, "good")
+    assert read_feedback(b'{"request_id":"r","score":1,"label":"good"}') == Verdict("r", 1.0, "good")
+    assert read_feedback(b'{"request_id":"r","score":0}') == Verdict("r", 0.0)
+    assert read_feedback(b'{"request_id":"r","score":null,"label":"good"}') == Verdict("r", None, "good")
+    assert read_feedback(b'{"request_id":"r","better_than":"s","label":null}') == Verdict("r", better_than="s")
     for body, param in (
         (b'{"score":1}', "request_id"),
         (b'{"request_id":"r"}', "score"),
+        (b'{"request_id":"r","label":""}', "score"),
+        (b'{"request_id":"r","score":null,"label":null,"better_than":null}', "score"),
+        (b'{"request_id":null,"score":1}', "request_id"),
+        (b'{"request_id":"r","better_than":""}', "better_than"),
+        (b'{"request_id":"r","better_than":["s"]}', "better_than"),
+        (b'{"request_id":"r","better_than":"%s"}' % (b"s" * 129), "better_than"),
+        (b'{"request_id":"r","score":1,"x":null}', "x"),
         (b'{"request_id":"r","score":1.1}', "score"),
         (b'{"request_id":"r","score":true}', "score"),
         (b'{"request_id":"r","score":1,"label":2}', "label"),

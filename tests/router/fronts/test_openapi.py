@@ -10,9 +10,14 @@ import pytest
 from openai.types import completion_create_params, embedding_create_params
 from openai.types.chat import completion_create_params as chat_create_params
 
+from router.errors import InvalidRequest
+from router.fronts.openai.about import budget_objects, offer_object
 from router.fronts.openai.kinds import Fixed
 from router.fronts.openai.openapi import document, parameters_page
 from router.fronts.openai.parameters import PARAMETERS, Api, rows
+from router.fronts.openai.request import read_feedback
+from router.fronts.openai.schemas import QUOTE
+from tests.router.fronts.http_fakes import BUDGETS, OFFER
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -65,6 +70,41 @@ def test_the_document_is_json_schema_that_agrees_with_the_reader() -> None:
     good = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
     for fields, valid in (({}, True), ({"n": None}, True), ({"n": 0}, False), ({"stop": "a"}, True), ({"zzz": 1}, False)):
         assert chat.is_valid({**good, **fields}) == valid
+
+
+def test_the_schemas_of_our_own_endpoints_are_schemas_that_agree_with_what_is_sent() -> None:
+    paths = orjson.loads(document())["paths"]
+
+    def validator(schema: dict[str, object]) -> jsonschema.Draft202012Validator:
+        jsonschema.Draft202012Validator.check_schema(schema)
+        return jsonschema.Draft202012Validator(schema)
+
+    verdict = validator(paths["/v1/headgate/feedback"]["post"]["requestBody"]["content"]["application/json"]["schema"])
+    for body, valid in (
+        ({"score": 0}, True),
+        ({"label": "good"}, True),
+        ({"better_than": "s", "score": None}, True),
+        ({}, False),
+        ({"score": None, "label": None}, False),
+        ({"label": ""}, False),
+        ({"better_than": ""}, False),
+    ):
+        assert verdict.is_valid({"request_id": "r", **body}) == valid, body
+        sent = orjson.dumps({"request_id": "r", **body})
+        if valid:
+            read_feedback(sent)
+        else:
+            with pytest.raises(InvalidRequest):
+                read_feedback(sent)
+    for path, method, sent in (
+        ("/v1/headgate/quote", "post", {"object": "headgate.quote", "request_id": "q", **offer_object(OFFER)}),
+        ("/v1/headgate/budget", "get", {"object": "headgate.budget", "tenant": "t", "budgets": budget_objects(BUDGETS)}),
+    ):
+        schema = paths[path][method]["responses"]["200"]["content"]["application/json"]["schema"]
+        validator(schema).validate(sent)
+        assert schema["properties"].keys() == sent.keys()
+    option, sent_option = QUOTE["properties"]["options"]["items"], offer_object(OFFER)["options"][0]
+    assert option["properties"].keys() == sent_option.keys()
 
 
 def test_rows_that_need_a_reason_have_one() -> None:

@@ -1,0 +1,1 @@
+"""The dual price of money: how much quality a dollar must bring now, so that a budget lasts for its window and is used."""

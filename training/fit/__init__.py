@@ -1,0 +1,1 @@
+"""Finds the arrays of a predictor: features of the prompts, parts of the model, their mixture, calibration."""

@@ -188,7 +188,8 @@ def train(  # noqa: PLR0913, PLR0917  (an argument is an option to typer)
     missing = [name for name in ("matplotlib", "polars", "sklearn") if importlib.util.find_spec(name) is None]
     if missing:
         raise CommandError(f"training needs {', '.join(missing)}", todo="install them: pip install 'headgate[train]'")
-    from cli.train import Order, columns_of
+    from cli.order import Order
+    from cli.train import columns_of
     from cli.train import train as run_train
 
     named = {"--pool": pools, "--quality": quality, "--cost": cost, "--tokens": tokens}

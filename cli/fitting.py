@@ -1,8 +1,8 @@
 """The long part of `headgate train`: fits, tests, writes artefact and report, says how it went."""
 
 from cli.errors import CommandError
+from cli.order import SPLIT, Order, say
 from cli.printable import printable
-from cli.train import SPLIT, Order, say
 from cli.whole_file import whole_file
 from router.choosing.quality.artefact import write
 from router.choosing.quality.prediction import Predictor

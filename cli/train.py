@@ -1,11 +1,10 @@
 """`headgate train`: outcomes in, an artefact and a report out. Reads options and outcomes; says all that is wrong with them."""
 
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from cli.errors import CommandError
+from cli.order import SPLIT, Order, say
 from cli.printable import printable
 from cli.whole_file import check_place
 from training.outcomes.columns import Columns
@@ -14,19 +13,6 @@ from training.outcomes.faults import OutcomesRefused
 from training.outcomes.overlap import fresh_rows
 from training.outcomes.reading import read_outcomes
 from training.outcomes.table import Outcomes
-
-SPLIT = "split"
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What the user wants. `evaluate` is "", "split" or a file's name."""
-
-    files: tuple[Path, ...]
-    output: Path
-    evaluate: str = ""
-    report: Path | None = None
-    seed: int = 0
 
 
 def columns_of(prompt: str, domain: str, pool: str, scale: str, named: Mapping[str, Sequence[str]]) -> Columns:
@@ -114,7 +100,3 @@ def _check_outputs(order: Order) -> None:
             raise CommandError(f"{path}: is one of the files of outcomes", exit_code=2)
     if order.report and order.report.absolute() == order.output.absolute():
         raise CommandError(f"{order.report}: the report and the artefact need names of their own", exit_code=2)
-
-
-def say(text: str) -> None:
-    print(printable(text), file=sys.stderr, flush=True)

@@ -25,11 +25,13 @@ from itertools import cycle, islice
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import orjson
 
 from router.choosing.beliefs import Beliefs
 from router.choosing.choose import Asked, Chooser, PoolChoice, Seen
 from router.choosing.features import Features, extract
+from router.choosing.quality.prediction import Predictor
 from router.choosing.rule import AutoRule
 from router.choosing.terms import OWN_TERMS
 from router.config import RouterConfig, TopologySource
@@ -45,6 +47,8 @@ from router.snapshot import Prices, Tenant, Tier
 from tests.bench.per_object import PerObjectPicker, decide_all, pick_all
 from tests.bench.report import Report
 from tests.routings import routing_of
+from training.fit.fitting import fit
+from training.outcomes.table import Outcomes
 
 SEED = 11
 POOL_SIZES = (8, 16, 64, 512)  # 16: 64 replicas in all
@@ -66,7 +70,20 @@ class Router:
     index: PrefixIndex
 
 
-def make_router(per_pool: int) -> Router:
+def make_predictor(chats: Sequence[Request]) -> Predictor:
+    """Trained on invented outcomes of these chats: a pool's answers are better the larger its number."""
+    rng = np.random.default_rng(SEED)
+    prompts = tuple(
+        orjson.loads(chat.prompt.messages_json)[-1]["content"] for chat in chats if isinstance(chat.prompt, ChatPrompt)
+    )
+    chance = np.array([0.4, 0.5, 0.7, 0.8]) + 0.2 * np.array([len(prompt) % 2 for prompt in prompts])[:, None]
+    quality = (rng.random((len(prompts), len(TIERS))) < chance).astype(np.float64)
+    nothing = np.full_like(quality, np.nan)
+    tokens = rng.integers(20, 400, quality.shape).astype(np.float64)
+    return fit(Outcomes(prompts, tuple(f"pool-{at}" for at in range(len(TIERS))), quality, nothing, tokens, None), SEED).model
+
+
+def make_router(per_pool: int, predictor: Predictor | None = None) -> Router:
     rng = Random(SEED)
     config = RouterConfig(topology=TopologySource(file=Path("unused")))
     store = FleetStore(config, rng=Random(SEED))
@@ -88,7 +105,7 @@ def make_router(per_pool: int) -> Router:
             running, waiting, kv_used = rng.randrange(8), rng.randrange(3), rng.random()
             store.apply_report(replica.id, WorkerReport("one", "ready", running, waiting, 64, kv_used, models=pool.models))
     index = PrefixIndex()
-    return Router(store, routing_of(index=index, seed=SEED), index)
+    return Router(store, routing_of(predictor, index=index, seed=SEED), index)
 
 
 def make_requests(size: int, count: int = ROUND) -> list[Request]:
@@ -240,6 +257,16 @@ def main() -> None:
         report.row(f"4 x {per_pool} replicas, 2 KB chat", total_us=total_us, **parts, **allocations(router, chats))
         if per_pool == 64:
             report.aim(f"total_us at 4 x {per_pool} replicas", total_us, at_most=100.0)
+    predictor = make_predictor(make_requests(2048, 600))
+    router = make_router(64, predictor)
+    total_us = cpu_us(partial(run, router, chats), len(chats))
+    found = [extract(each.prompt, each.sampling) for each in chats]
+    predict_us = cpu_us(lambda: [predictor.predict(each) for each in found], len(found))
+    report.row(
+        "4 x 64 replicas, 2 KB chat, trained predictor", total_us=total_us, predict_us=predict_us, **stages(router, chats)
+    )
+    report.aim("total_us with a trained predictor at 4 x 64", total_us, at_most=120.0)
+    report.aim("predict_us of a 2 KB prompt", predict_us, at_most=60.0)
     for size, label in ((200, "200 B"), (16_384, "16 KB"), (1_000_000, "1 MB")):
         router, sized = make_router(64), make_requests(size, count=ROUND if size < 100_000 else 16)
         total_us = cpu_us(partial(run, router, sized), len(sized))

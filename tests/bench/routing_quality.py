@@ -103,7 +103,9 @@ def figures_of(trial: Trial, said: Floats) -> dict[str, float]:
     best = int(quality.mean(axis=0).argmax())
     dense = np.linspace(cover.cost[0], cover.cost[-1], 4001)
     reach = cost_at(type(cover)(dense, np.interp(dense, cover.cost, cover.quality)), float(quality[:, best].mean()))
-    return {"aiq": mean_height(curve, means.min(), means.max()), "cost_at_best_single_pct": 100 * reach / means[best]}
+    told = {"aiq": mean_height(curve, means.min(), means.max())}
+    # Left out where the curve never gets as good as the best single pool.
+    return told | ({"cost_at_best_single_pct": 100 * reach / means[best]} if np.isfinite(reach) else {})
 
 
 def least_share(gain: Floats, quality: Floats, part: float) -> float:

@@ -59,7 +59,8 @@ async def test_a_replica_whose_engine_broke_is_replaced(stack: StackProcess) -> 
     before = pids(stack)["weak-0"]
     heard = await answered(stack, {**LONG, "model": "weak", "max_tokens": 60})
     assert heard.error is None
-    assert (heard.usage["completion_tokens"], heard.headgate["resumed"]) == (60, 1)
+    assert heard.usage["completion_tokens"] == 60
+    assert heard.headgate["resumed"] >= 1  # the dying replica may be tried once more
     assert pids(stack)["weak-0"] != before
 
 

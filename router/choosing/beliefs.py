@@ -51,15 +51,23 @@ def by_rule(features: Features, pools: Sequence[Pool], rule: AutoRule) -> Belief
     return Belief(quality, doubt, tokens, quality, [ENOUGH] * len(pools), why, need, _NOTHING_PREDICTED)
 
 
-def by_prediction(predictor: Predictor, prediction: Prediction, pools: Sequence[Pool]) -> Belief:
+class Known:
+    """What a predictor says of itself, looked up once: where each pool stands in its arrays, and their priors."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
+        self.version = predictor.version
+        self.row = {name: place for place, name in enumerate(predictor.pools)}
+        self.prior: list[float] = predictor.prior.tolist()
+        self.mean = sum(self.prior) / len(self.prior)
+
+
+def by_prediction(known: Known, prediction: Prediction, pools: Sequence[Pool]) -> Belief:
     """As predicted. A pool that the predictor does not know is taken for the mean of those it does, with the widest doubt."""
-    at = {name: place for place, name in enumerate(predictor.pools)}
-    quality, uncertainty, tokens = (
-        each.tolist() for each in (prediction.quality, prediction.uncertainty, prediction.output_tokens)
-    )
-    prior = predictor.prior.tolist()
-    mean = sum(prior) / len(prior)
-    rows = [at.get(pool.name) for pool in pools]
+    quality, uncertainty = prediction.quality.tolist(), prediction.uncertainty.tolist()
+    tokens = prediction.output_tokens.tolist()
+    prior, mean = known.prior, known.mean
+    rows = [known.row.get(pool.name) for pool in pools]
     predicted = [mean if row is None else quality[row] for row in rows]
     return Belief(
         predicted,
@@ -70,7 +78,7 @@ def by_prediction(predictor: Predictor, prediction: Prediction, pools: Sequence[
         "" if prediction.trust > LITTLE_TRUST else f" (unlike what was trained on: trust {prediction.trust:.1f})",
         None,
         prediction,
-        predictor.version,
+        known.version,
     )
 
 
@@ -83,13 +91,16 @@ class Beliefs:
         self._rule = rule
         self._learning = learning
         self._predictor = predictor
+        self._known: Known | None = None
 
     def of(self, features: Features, pools: Sequence[Pool]) -> Belief:
         """What is thought of each of the pools, for a prompt like this."""
         predictor = self._predictor()
         if predictor is None or not features.window:  # of token ids nothing can be read
             return self._learnt(features, pools, by_rule(features, pools, self._rule))
-        return self._learnt(features, pools, by_prediction(predictor, predictor.predict(features), pools))
+        if self._known is None or self._known.predictor is not predictor:
+            self._known = Known(predictor)
+        return self._learnt(features, pools, by_prediction(self._known, predictor.predict(features), pools))
 
     def _learnt(self, features: Features, pools: Sequence[Pool], belief: Belief) -> Belief:
         learning = self._learning

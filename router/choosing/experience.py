@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from router.choosing.beliefs import Belief, Beliefs, by_prediction
+from router.choosing.beliefs import Belief, Beliefs, Known, by_prediction
 from router.choosing.choose import AUTO, PoolChoice
 from router.choosing.features import Features
 from router.choosing.learning import learner
@@ -175,7 +175,7 @@ class Experience:
         shadow = self.predictors.shadow
         if shadow is None or not features.window:
             return None
-        belief = by_prediction(shadow, shadow.predict(features), pools)
+        belief = by_prediction(Known(shadow), shadow.predict(features), pools)
         options = [
             option._replace(quality=quality) for option, quality in zip(choice.ranking.asked_about, belief.quality, strict=True)
         ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from sklearn.model_selection import GroupKFold
+from threadpoolctl import threadpool_limits
 
 from router.choosing.quality.artefact import About, pack
 from router.choosing.quality.model import Parts, QualityModel
@@ -63,6 +64,12 @@ def fit(outcomes: Outcomes, seed: int = 0, trained_at: str = "", heads: Floats |
     """
     if not len(outcomes) or not outcomes.pools:
         raise ValueError("there are no outcomes to learn from")
+    # The matrices are small: on a busy machine BLAS's threads wait for each other four times as long as they compute.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _fit(outcomes, seed, trained_at, heads)
+
+
+def _fit(outcomes: Outcomes, seed: int, trained_at: str, heads: Floats | None) -> Fitted:
     rows = _sample(len(outcomes), seed)
     table = outcomes if len(rows) == len(outcomes) else outcomes.rows(rows)
     folds = _folds(table.groups, seed)

@@ -253,4 +253,4 @@ def _covered(plan: Plan, hold: Hold) -> Plan:
     """Without the choices that could cost more than was set aside."""
     if hold.usd == inf or all(choice.bound_usd <= hold.usd for choice in plan.choices):
         return plan
-    return replace(plan, choices=tuple(choice for choice in plan.choices if choice.bound_usd <= hold.usd))
+    return plan._replace(choices=tuple(choice for choice in plan.choices if choice.bound_usd <= hold.usd))

@@ -5,9 +5,9 @@ Pure but for the memories it owns: of prefixes, and of how long pools take. `dis
 
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from random import Random
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,8 +32,7 @@ UNEVENNESS = 2
 _NOBODY: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """Where a request may go, best pool first. `prefix` is the hash chain over its prompt, under `cache_salt`: cached KV is
     shared only by requests of equal salts, here and in the engines.
 
@@ -104,7 +103,7 @@ class Routing:
         self.experience.take(exploration, plan.terms)
         ready = [choice for choice in plan.choices if choice.ready]
         choices = tried_first(plan.choices, ready[exploration.index].pool.name)
-        return replace(plan, choices=choices, exploration=exploration)
+        return plan._replace(choices=choices, exploration=exploration)
 
     def end(self, plan: Plan, cost_usd: float) -> None:
         """Once for every plan that was begun, however it ended."""

@@ -6,7 +6,6 @@ is gone through when the first can't take the request.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -26,8 +25,7 @@ from router.snapshot import Fleet, Pool, Tenant
 __all__ = ["AUTO", "Asked", "Chooser", "PoolChoice", "Seen"]
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """The request, what was found in its prompt, and who asks."""
 
     request: Request
@@ -35,14 +33,13 @@ class Asked:
     tenant: Tenant
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """The fleet, the part of the prompt (0 to 1) that each pool's replica probably holds, and how long pools take."""
 
     fleet: Fleet
     ready: bytes
-    cached_share: Mapping[str, float] = field(default_factory=dict)
-    timings: Mapping[str, Timing] = field(default_factory=dict)
+    cached_share: Mapping[str, float] = MappingProxyType({})
+    timings: Mapping[str, Timing] = MappingProxyType({})
 
 
 class Ranking(NamedTuple):

@@ -200,12 +200,15 @@ class Dispatcher:
             sampling, resume = answer.next_try(pool.reports_token_ids)
             call = Call(round_.request, answer.index, pool.models[0], sampling, resume, job.plan.cache_salt)
             self._store.assume(pick.replica_id)
+            sent_s = perf_counter()
             try:
                 async with aclosing(self._workers.generate(self._store.address(pick.replica_id), call)) as parts:
                     async for part in parts:
                         if part.prompt_tokens is not None and not resume:
                             self._routing.learn(job.plan, pool, pick, part.prompt_tokens, part.cached_tokens)
                         if (piece := answer.accept(part)) is not None:
+                            if round_.ttft_s is None:
+                                round_.ttft_s = perf_counter() - sent_s
                             yield piece
                 self._store.succeeded(pick.replica_id)
                 return
@@ -229,6 +232,9 @@ class Dispatcher:
     def _settle(self, job: Job) -> float:
         """Once for every job; returns what it cost, all rounds together."""
         cost_usd = job.cost_usd()
+        if job.settled:
+            return cost_usd
+        job.settled = True
         self._treasury.settle(job.tenant, job.hold, cost_usd, job.expected_usd)
         self._routing.end(job.plan, cost_usd)
         return cost_usd
@@ -242,6 +248,8 @@ class Dispatcher:
         decision = job.decided()
         trace = self._routing.answered(job.plan, decision.pool, asked[:-1], broke_form=job.broke_form())
         ttft_s, total_s = job.ttft_s or 0.0, perf_counter() - job.began_s
+        if job.course is None and job.request.stream and not job.resumed:  # else times are not those of one replica
+            self._routing.timed(job.rounds[0].decision, job.usage(), job.rounds[0].ttft_s, total_s - ttft_s)
         budgets = self._treasury.states(job.tenant) if job.tenant.budgets else ()
         weak = len(asked) - 1
         finished = Finished(job.usage(), cost_usd, decision, job.resumed, ttft_s, total_s, weak, job.used(), budgets)

@@ -21,7 +21,10 @@ from router.snapshot import Pool, Tenant
 
 @dataclass(slots=True)
 class Round:
-    """Answers of one pool. `names` are the pools to try; `pool` and `decision` say where it is now. `staged`: of a cascade."""
+    """Answers of one pool. `names` are the pools to try; `pool` and `decision` say where it is now. `staged`: of a cascade.
+
+    ttft_s   from sending to the first token, as its replica took it; None before
+    """
 
     request: Request
     names: Sequence[str]
@@ -29,6 +32,7 @@ class Round:
     staged: bool = False
     pool: Pool | None = None
     decision: Decision | None = None
+    ttft_s: float | None = None
 
     @property
     def begun(self) -> bool:
@@ -55,6 +59,7 @@ class Job:
     rounds: list[Round] = field(default_factory=list)
     resumed: int = 0
     ttft_s: float | None = None
+    settled: bool = False
 
     def begin(self, stage: Stage | None = None) -> Round:
         """The next round: of this stage, or of the request as it came."""

@@ -20,7 +20,7 @@ from router.metrics import Metrics
 from router.metrics import learning as families
 from router.predictor_files import PredictorFiles
 
-TICK_S = 5.0
+TICK_S = 60.0
 
 
 class Mind:

@@ -14,7 +14,6 @@ import numpy as np
 from router.choosing.choose import Asked, Chooser, PoolChoice, Seen, tried_first
 from router.choosing.experience import Experience, Trace
 from router.choosing.features import Features, extract
-from router.choosing.latency import LatencyBook
 from router.choosing.learning.exploration import Exploration
 from router.choosing.learning.signals import Signal
 from router.choosing.strategies import Strategy
@@ -22,7 +21,7 @@ from router.choosing.terms import OWN_TERMS, Terms
 from router.errors import HeadgateError
 from router.picking.pipeline import Ask, Pick, Pipeline
 from router.picking.prefix_index import PrefixIndex, blocks_within, bytes_of, cached_share, chain
-from router.request import ChatPrompt, Decision, Quote, Request, TextPrompt
+from router.request import ChatPrompt, Decision, Quote, Request, TextPrompt, Usage
 from router.snapshot import Fleet, Pool, Tenant
 
 # Of an engine that does not say how large its KV blocks are.
@@ -72,7 +71,7 @@ class Routing:
         self._index = index
         self._rng = rng
         self._uncached: set[str] = set()  # replicas that had nothing where something was remembered
-        self.latency = LatencyBook()
+        self.latency = experience.latency
 
     def plan(self, request: Request, tenant: Tenant, fleet: Fleet, terms: Terms = OWN_TERMS) -> Plan:
         """Ranks the pools, each at the price of the replica that would serve there. Raises NotFound, Forbidden, InvalidRequest
@@ -108,6 +107,13 @@ class Routing:
     def end(self, plan: Plan, cost_usd: float) -> None:
         """Once for every plan that was begun, however it ended."""
         self.experience.paid(plan.terms, cost_usd, plan.exploration)
+
+    def timed(self, decision: Decision | None, usage: Usage, ttft_s: float | None, rest_s: float) -> None:
+        """How long an answer took on one replica: `ttft_s` from sending, `rest_s` from the first token on."""
+        if decision is not None and ttft_s is not None:
+            later_tokens = usage.completion_tokens - 1
+            tpot_s = rest_s / later_tokens if later_tokens > 0 else 0.0
+            self.latency.answered(decision.pool, usage.prompt_tokens - usage.cached_tokens, ttft_s, tpot_s)
 
     def answered(self, plan: Plan, pool: str, weak: Sequence[str], *, broke_form: bool = False) -> Trace | None:
         """This pool gave the answer, after those of `weak` had been found too weak. Returns what a verdict on it is about."""

@@ -15,6 +15,7 @@ import numpy as np
 from router.choosing.beliefs import Belief, Beliefs, Known, by_prediction
 from router.choosing.choose import AUTO, PoolChoice
 from router.choosing.features import Features
+from router.choosing.latency import LatencyBook
 from router.choosing.learning import learner
 from router.choosing.learning.exploration import Exploration, Purse, Stakes, explore
 from router.choosing.learning.learner import Occasion
@@ -62,6 +63,7 @@ class Experience:
         self.learning = learning
         self.predictors = predictors
         self.book = ShadowBook()
+        self.latency = LatencyBook()
         self._beliefs = Beliefs(rule, learning, lambda: self.predictors.current)
         self._asked = AskedBefore(token_bytes(16))
         self.purses: dict[str, Purse] = {}  # by policy
@@ -142,8 +144,9 @@ class Experience:
             self.learning.preferred(winner.occasion, loser.occasion, self._clock())
 
     def tick(self) -> None:
-        """Lets what was learnt fade. Every few seconds."""
+        """Lets what was learnt fade. Every minute."""
         self.learning.tick(self._clock())
+        self.latency.sweep()
 
     def _purse(self, terms: Terms) -> Purse:
         policy = terms.policy

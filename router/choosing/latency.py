@@ -25,17 +25,23 @@ class Timing:
 
 
 class LatencyBook:
-    """One per router. `timings` is what decisions read."""
+    """One per router. `timings` is what decisions read. Pools that nobody asked lately are forgotten: one that was found slow
+    would never be asked again.
+    """
 
     def __init__(self) -> None:
         self._timings: dict[str, Timing] = {}
+        self._lately: set[str] = set()
 
     @property
     def timings(self) -> Mapping[str, Timing]:
         return self._timings
 
     def answered(self, pool: str, uncached_tokens: int, ttft_s: float, tpot_s: float) -> None:
-        """An answer has ended. `tpot_s` 0 where it had one token only."""
+        """An answer has ended; times are the replica's own, without what the request waited for. `tpot_s` 0 where it had one
+        token only.
+        """
+        self._lately.add(pool)
         prefill_s = ttft_s / max(uncached_tokens, LEAST_TOKENS)
         known = self._timings.get(pool)
         if known is None:
@@ -44,9 +50,10 @@ class LatencyBook:
         decode_s = _mean(known.tpot_s, tpot_s) if tpot_s else known.tpot_s
         self._timings[pool] = Timing(_mean(known.prefill_s, prefill_s), decode_s)
 
-    def keep(self, pools: frozenset[str]) -> None:
-        """Forgets all others: they have left."""
-        self._timings = {name: timing for name, timing in self._timings.items() if name in pools}
+    def sweep(self) -> None:
+        """Forgets pools that gave no answer since the last sweep. Call it every minute or so."""
+        self._timings = {name: timing for name, timing in self._timings.items() if name in self._lately}
+        self._lately = set()
 
 
 def _mean(old: float, new: float) -> float:

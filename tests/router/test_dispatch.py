@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from unittest.mock import patch
 
 import pytest
 
@@ -263,3 +264,25 @@ async def test_an_answer_that_breaks_the_form_asked_for_is_a_sign_against_its_po
     assert world.routing.experience.learning.figures().taught == {}
     await world.ask(model="auto", sampling=form)
     assert set(world.routing.experience.learning.figures().taught) == {("small", "broke_form")}
+
+
+async def slow(address: str, call: Call) -> AsyncGenerator[Part, None]:
+    await asyncio.sleep(2.0)
+    yield Part(prompt_tokens=1000, cached_tokens=0)
+    yield Part((0,), "0 ")
+    await asyncio.sleep(0.5)
+    yield Part((1,), "1 ", finish_reason="stop")
+
+
+async def test_how_long_a_pool_takes_is_remembered_of_streams_on_one_replica() -> None:
+    clock = asyncio.get_running_loop().time
+    with patch("router.dispatch.perf_counter", clock):
+        world = World(slow)
+        await world.ask(stream=False)
+        assert world.routing.latency.timings == {}
+        await world.ask()
+        timing = world.routing.latency.timings["small"]
+        assert (timing.prefill_s, timing.tpot_s) == pytest.approx((2.0 / 1000, 0.5))
+        world.script = losing(1, 3)
+        await world.ask()
+        assert world.routing.latency.timings["small"] == timing

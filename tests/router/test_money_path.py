@@ -238,3 +238,15 @@ async def test_a_cascade_whose_first_pool_is_lost_goes_on() -> None:
     assert events[-1].decision.pool == "large"
     assert len(book.settled) == 1
     assert there.is_idle()
+
+
+async def test_what_fails_after_it_was_settled_is_not_settled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug in the books")
+
+    book = Book()
+    there = world(book)
+    monkeypatch.setattr(there.ledger, "finished", broken)
+    with pytest.raises(RuntimeError, match="a bug in the books"):
+        await there.ask(HARD)
+    assert len(book.settled) == 1

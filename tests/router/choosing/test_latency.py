@@ -57,12 +57,17 @@ def test_miss(ttft_ms: int, tpot_ms: int, ttft_s: float, expected: float) -> Non
     assert miss(pool, Timing(0.001, 0.02), ttft_s) == pytest.approx(expected)
 
 
-def test_only_pools_that_are_there_are_remembered() -> None:
+def test_pools_that_nobody_asked_lately_are_forgotten() -> None:
     book = LatencyBook()
     for name in ("a", "b"):
         book.answered(name, 100, 0.1, 0.01)
-    book.keep(frozenset({"b", "c"}))
+    book.sweep()
+    assert set(book.timings) == {"a", "b"}
+    book.answered("b", 100, 0.1, 0.01)
+    book.sweep()
     assert set(book.timings) == {"b"}
+    book.sweep()
+    assert book.timings == {}
 
 
 def test_the_emptiest_ready_replica_counts() -> None:

@@ -17,7 +17,7 @@ from secrets import token_hex
 from time import perf_counter
 from typing import Protocol
 
-from router.admission.money import Expected, Hold
+from router.admission.money import NOTHING_HELD, Expected, Hold
 from router.cascading import Course, Judge, run_stages
 from router.choosing.cascade import Now, Staged, plan_stages
 from router.choosing.terms import Terms
@@ -148,17 +148,18 @@ class Dispatcher:
         self._ledger.decided(perf_counter() - began)
         self._ledger.arrived(plan.choices[0].pool.name)
         expected_usd = plan.choices[0].cost_usd if not staged.stages else staged.expected_usd
-        bounds_usd: Sequence[float] = ()
-        if tenant.budgets:
-            bounds_usd = staged.bounds_usd or sorted({choice.bound_usd for choice in plan.choices}, reverse=True)
-        # Not under the request's id: callers choose those, and what is set aside under one id is set aside once.
-        typical_usd = sum(choice.cost_usd for choice in plan.choices) / len(plan.choices)
-        hold = await self._treasury.hold(token_hex(12), tenant, bounds_usd, Expected(expected_usd, typical_usd))
+        hold = await self._hold(plan, staged, expected_usd, tenant) if tenant.budgets else NOTHING_HELD
         if staged.stages:
             job = Job(request, tenant, self._routing.begin(plan, try_another=False), hold, expected_usd, began)
             job.course = Course(staged, hold.usd, job.cost_usd)
             return job
         return Job(request, tenant, self._routing.begin(_covered(plan, hold)), hold, expected_usd, began)
+
+    async def _hold(self, plan: Plan, staged: Staged, expected_usd: float, tenant: Tenant) -> Hold:
+        bounds_usd = staged.bounds_usd or sorted({choice.bound_usd for choice in plan.choices}, reverse=True)
+        typical_usd = sum(choice.cost_usd for choice in plan.choices) / len(plan.choices)
+        # Not under the request's id: callers choose those, and what is set aside under one id is set aside once.
+        return await self._treasury.hold(token_hex(12), tenant, bounds_usd, Expected(expected_usd, typical_usd))
 
     def bounded(self, request: Request, tenant: Tenant) -> Request:
         """An answer without a limit has no certain cost: where a hard budget holds, the settings' limit does."""
@@ -176,20 +177,14 @@ class Dispatcher:
             raise BudgetExhausted(staged.refusal)
         return staged
 
-    async def _answer(self, job: Job) -> AsyncGenerator[Piece, None]:
+    def _answer(self, job: Job) -> AsyncGenerator[Piece, None]:
         """The pieces that the caller is to see."""
         if job.course is None:
-            source = self._round(job, job.begin())
-        else:
-            source = run_stages(job.course, lambda stage: self._round(job, job.begin(stage)), self._judge)
-        async with aclosing(source) as pieces:
-            async for piece in pieces:
-                yield piece
+            return self._round(job, job.begin())
+        return run_stages(job.course, lambda stage: self._round(job, job.begin(stage)), self._judge)
 
-    async def _round(self, job: Job, round_: Round) -> AsyncGenerator[Piece, None]:
-        async with aclosing(merged([self._choice(job, round_, answer) for answer in round_.answers])) as pieces:
-            async for piece in pieces:
-                yield piece
+    def _round(self, job: Job, round_: Round) -> AsyncGenerator[Piece, None]:
+        return merged([self._choice(job, round_, answer) for answer in round_.answers])
 
     async def _choice(self, job: Job, round_: Round, answer: Answer) -> AsyncGenerator[Piece, None]:
         """One choice, on as many replicas as it takes."""

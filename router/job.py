@@ -105,6 +105,8 @@ class Job:
 
     def usage(self) -> Usage:
         """Of all rounds together."""
+        if len(self.rounds) == 1:
+            return self.rounds[0].usage
         all_of = [round_.usage for round_ in self.rounds]
         return Usage(
             sum(usage.prompt_tokens for usage in all_of),
@@ -139,7 +141,7 @@ def _cost_usd(round_: Round) -> float:
 
 
 def _used(round_: Round) -> Used | None:
-    if round_.pool is None:
+    if round_.pool is None or round_.pool.footprint is None:
         return None
     usage = round_.usage
     return used(round_.pool, usage.prompt_tokens - usage.cached_tokens, usage.cached_tokens, usage.completion_tokens)

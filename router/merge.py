@@ -8,16 +8,16 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
-async def merged(sources: Sequence[AsyncGenerator[Item, None]]) -> AsyncGenerator[Item, None]:
+def merged(sources: Sequence[AsyncGenerator[Item, None]]) -> AsyncGenerator[Item, None]:
     """Yields from all sources until all end. The first error ends the others; so does closing this generator.
 
     One item is in hand per source at most: a slow reader holds every source back.
     """
-    if len(sources) == 1:  # almost every request: no task, no queue
-        async with aclosing(sources[0]) as only:
-            async for item in only:
-                yield item
-        return
+    # Almost every request has one: no task, no queue, and no generator more for every token to pass.
+    return sources[0] if len(sources) == 1 else _merged(sources)
+
+
+async def _merged(sources: Sequence[AsyncGenerator[Item, None]]) -> AsyncGenerator[Item, None]:
     queue: asyncio.Queue[Item | None] = asyncio.Queue(maxsize=1)
 
     async def pump(source: AsyncGenerator[Item, None]) -> None:

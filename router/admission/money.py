@@ -5,6 +5,7 @@ A reservation is a spend that may be given back in part, once. So whatever dies 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import NamedTuple, Protocol
 
 from router.request import BudgetState
@@ -21,6 +22,9 @@ class Hold:
     request_id: str
     usd: float
     states: tuple[BudgetState, ...] = ()
+
+
+NOTHING_HELD = Hold("", inf)  # of a tenant without a budget
 
 
 class Expected(NamedTuple):

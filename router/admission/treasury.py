@@ -6,12 +6,11 @@ expected to cost when they are decided, and corrected by what the books say was 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import inf
 from random import Random
 from time import time
 
 from router.admission import windows
-from router.admission.money import Expected, Hold, Money
+from router.admission.money import NOTHING_HELD, Expected, Hold, Money
 from router.choosing.pacing.pacer import Pacer
 from router.choosing.pacing.plan import Window
 from router.choosing.terms import ROUTERS_OWN, Terms
@@ -68,7 +67,7 @@ class Treasury:
     async def hold(self, request_id: str, tenant: Tenant, bounds_usd: Sequence[float], expected: Expected) -> Hold:
         """Sets money aside, as `Money.reserve` does. Raises BudgetExhausted."""
         if not tenant.budgets:
-            return _FREE
+            return NOTHING_HELD
         hold = await self._money.reserve(request_id, tenant, bounds_usd)
         self._seen(tenant, hold.states)
         for paced in self._all(tenant):
@@ -152,4 +151,3 @@ def _window(budget: Budget, now_s: float, seen_usd: float) -> Window:
 
 
 _PLAIN = Terms()
-_FREE = Hold("", inf)

@@ -6,9 +6,10 @@ the router chose a pool for, and of what callers said of it later. Holds no text
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from random import Random
 from secrets import token_bytes
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -17,24 +18,48 @@ from router.choosing.choose import AUTO, PoolChoice
 from router.choosing.features import Features
 from router.choosing.latency import LatencyBook
 from router.choosing.learning import learner
+from router.choosing.learning.context import context
 from router.choosing.learning.exploration import Exploration, Purse, Stakes, explore
 from router.choosing.learning.learner import Occasion
 from router.choosing.learning.learning import Learning
 from router.choosing.learning.shadow import Pair, ShadowBook
 from router.choosing.learning.signals import AskedBefore, Signal
-from router.choosing.quality.prediction import Predictor
+from router.choosing.quality.prediction import Prediction, Predictor
 from router.choosing.rule import AutoRule
 from router.choosing.terms import Terms
 from router.request import Request
 from router.snapshot import Pool
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """What is kept of an answer until somebody judges it. `shadow`: version of the shadow, and what it expected."""
+class Said(NamedTuple):
+    """The fields of Occasion but its context."""
 
-    occasion: Occasion
+    pool: str
+    predicted: float
+    believed: float
+    prior: float
+    tenant: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What is kept of an answer until somebody judges it, which hardly ever happens: so the occasion is made then.
+
+    features   without the text
+    shadow     version of the shadow artefact, and what it expected
+    """
+
+    said: Said
+    features: Features
+    prediction: Prediction
     shadow: tuple[str, float] | None = None
+
+    @cached_property
+    def occasion(self) -> Occasion:
+        said = self.said
+        seen = context(self.features, self.prediction)
+        return Occasion(said.pool, seen, said.predicted, said.believed, said.prior, said.tenant, said.version)
 
 
 class Predictors(Protocol):
@@ -110,7 +135,7 @@ class Experience:
     def answered(self, request: Request, features: Features, choice: PoolChoice, prompt: bytes) -> Trace | None:
         """An answer of this choice ended; None where the caller chose the pool."""
         trace = self._trace(request, features, choice)
-        if trace is not None:
+        if trace is not None and request.session:
             self._asked.answered(request, prompt, trace.occasion, self._clock())
         return trace
 
@@ -162,16 +187,16 @@ class Experience:
             return None
         pools = [option.pool for option in choice.ranking.asked_about]
         at = next(at for at, pool in enumerate(pools) if pool.name == choice.pool.name)
-        occasion = Occasion(
+        said = Said(
             choice.pool.name,
-            self.learning.context(features, belief.source),
             belief.predicted[at],
             choice.option.quality,
             belief.prior[at],
             choice.ranking.asked.tenant.name,
             belief.version,
         )
-        return Trace(occasion, self._compared(features, choice, pools, at))
+        shadow = self._compared(features, choice, pools, at)
+        return Trace(said, features.without_text(), belief.source, shadow)
 
     def _compared(self, features: Features, choice: PoolChoice, pools: Sequence[Pool], at: int) -> tuple[str, float] | None:
         """Asks the shadow too, after the answer, so that no caller waits for it."""

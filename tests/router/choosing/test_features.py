@@ -1,5 +1,7 @@
 """What is read from prompts, by a table of prompts that people send; and that nothing makes it fail or look at everything."""
 
+from dataclasses import fields, replace
+
 import orjson
 import pytest
 from hypothesis import given
@@ -162,3 +164,10 @@ def test_any_text_is_read(text: str) -> None:
 
 def test_lone_surrogates_are_read() -> None:
     assert of_text("\ud800 what?").question
+
+
+def test_without_text_all_else_is_kept() -> None:
+    """With a value of its own in each field, so that a new field can't be left behind."""
+    own = {field.name: number for number, field in enumerate(fields(Features), 1)}
+    seen = Features(**{**own, "window": b"secret"})
+    assert seen.without_text() == replace(seen, window=b"")

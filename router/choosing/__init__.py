@@ -1,1 +1,1 @@
-"""Which pool: features of the prompt, price, and a rule that says its reasons. Pure; `choose.py` is the way in."""
+"""Which pool: what its answer is probably worth, what it costs and how late it is, ranked by a policy that says why. Pure."""

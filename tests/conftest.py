@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from cli.fetching.model_store import path_of
 from cli.stack.redis_program import redis_program
@@ -21,6 +22,11 @@ from tools.kube import kit
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = "SmolLM2-135M-Instruct"
+
+# Property tests try the same examples in every run, and as long as a busy machine takes. To look for new ones:
+# HYPOTHESIS_PROFILE=default.
+settings.register_profile("the same everywhere", derandomize=True, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "the same everywhere"))
 
 # pytest-asyncio asks for "the current loop" when a synchronous test ran first; Python 3.11 then makes one that nobody closes.
 asyncio.set_event_loop(None)

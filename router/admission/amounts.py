@@ -21,7 +21,11 @@ def charge_nano(usd: float) -> int:
     """What a request costs, rounded up: no rounding may ever give money away. What is no amount at all is the most there is."""
     if not isfinite(usd):
         return MOST_NANO
-    return max(0, min(MOST_NANO, ceil(round(min(usd, 1e9) * NANO, 3))))  # the inner rounding takes binary dust off
+    scaled = min(usd, 1e9) * NANO
+    nearest = round(scaled)
+    # Binary dust is no part of an amount: a thousandth of a nano-USD, or what the digits of a double can't tell.
+    dust = max(1e-3, scaled * 2**-51)
+    return max(0, min(MOST_NANO, nearest if abs(scaled - nearest) <= dust else ceil(scaled)))
 
 
 def to_usd(nano: int) -> float:

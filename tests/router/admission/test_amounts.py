@@ -4,13 +4,14 @@ from decimal import ROUND_CEILING, Decimal
 from math import inf, nan
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from router.admission.amounts import MOST_NANO, charge_nano, limit_nano, to_usd, usd_text
 
 
 @given(st.decimals(0, 9_000_000, places=9))
+@example(Decimal("133717.960199621"))
 def test_whole_nanos_are_exact_both_ways(usd: Decimal) -> None:
     nano = int(usd * 10**9)
     if nano < 10**15:  # a double has so many digits
